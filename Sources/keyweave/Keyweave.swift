@@ -1,0 +1,7 @@
+import ArgumentParser
+
+@main
+struct Keyweave: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "keyweave", abstract: "Stateless encryption for clusters, computed instead of stored.")
+}
