@@ -1,7 +1,8 @@
 /// What a node must not forget about the epochs and counts that it sealed with (wire format, section 4).
 ///
-/// On the medium it is one slot of 512 octets, numbers big-endian: 0 magic and version (8), 8 sequence, 16 time, 24 bound,
-/// 32 boot ID (16), 48 previous base, 56 current base, 64 window start, 72 number of leads, 80 leads (8 x 8), zeros, 504 checksum.
+/// On the medium it is one slot of 512 octets, numbers big-endian: 0 magic and version (8), 8 sequence, 16 time, 24
+/// bound, 32 boot ID (16), 48 previous base, 56 current base, 64 window start, 72 number of leads, 80 leads (8 x 8),
+/// zeros, 504 checksum.
 package struct CounterRecord: Equatable, Sendable {
   /// Counts the records written; its lowest bit names the slot.
   package var sequence: UInt64
@@ -11,7 +12,8 @@ package struct CounterRecord: Equatable, Sendable {
   package var bound: UInt64
   /// The kernel's boot ID, 16 octets.
   package var bootID: [UInt8]
-  /// The times of the starts whose record may have been rolled back, oldest first; each puts the epoch one further ahead.
+  /// The times of the starts whose record may have been rolled back, oldest first; each puts the epoch one further
+  /// ahead.
   package var leads: [UInt64]
   /// Every count used since the window before the present one began is at least this.
   package var previousBase: UInt64
@@ -30,7 +32,8 @@ package struct CounterRecord: Equatable, Sendable {
   private static let checksumAt = 504
   private static let leadsAt = 80
 
-  /// The first epoch that may be sealed in under this record's leads: one beyond max(clock's, record's) for each of them.
+  /// The first epoch that may be sealed in under this record's leads: one beyond max(clock's, record's) for each of
+  /// them.
   func leadEpoch(period: UInt32) -> UInt64 {
     leads.reduce(0) { max($0, Epoch.number(at: $1, period: period)) + 1 }
   }
@@ -39,7 +42,8 @@ package struct CounterRecord: Equatable, Sendable {
   mutating func addLead(at time: UInt64) {
     let longest = UInt64(TrustGroup.epochPeriods.upperBound)
     let last = leads.max() ?? 0
-    // The leads so far reach at most epoch(last) + their number, which any period reaches within that many of the longest.
+    // The leads so far reach at most epoch(last) + their number, which any period reaches within that many of the
+    // longest.
     let passed = last + UInt64(leads.count) * longest
     if time >= passed {
       leads = [time]
@@ -100,7 +104,8 @@ package struct CounterRecord: Equatable, Sendable {
     octets[offset..<offset + 8].reduce(0) { $0 << 8 | UInt64($1) }
   }
 
-  /// FNV-1a in 64 bits: it tells a torn slot from a whole one; it is no defence against a forger, who could write any record.
+  /// FNV-1a in 64 bits: it tells a torn slot from a whole one; it is no defence against a forger, who could write any
+  /// record.
   static func checksum(_ octets: [UInt8]) -> UInt64 {
     octets.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }

@@ -8,7 +8,7 @@ package final class RecordFile: RecordMedium {
   private let directory: String
   private let lock: Int32
   private let record: Int32
-  private var isNameDurable: Bool
+  private var isNameDurable = false
 
   /// In the lock file: 0 the witness (40 octets), 40 the holder's process ID (8).
   private static let witnessSize = 40
@@ -20,7 +20,6 @@ package final class RecordFile: RecordMedium {
     guard access(directory, F_OK) == 0 else { throw .missingDirectory(path: path, directory: directory) }
     lock = try Self.openLocked(path + ".lock")
     do throws(RecordError) {
-      isNameDurable = access(path, F_OK) == 0
       record = try Self.openLocked(path)
     } catch {
       close(lock)
@@ -36,7 +35,8 @@ package final class RecordFile: RecordMedium {
   }
 
   private static func openLocked(_ path: String) throws(RecordError) -> Int32 {
-    // Again when the file was replaced between opening and locking it: a lock on a file without a name locks nobody out.
+    // Again when the file was replaced between opening and locking it: a lock on a file without a name locks nobody
+    // out.
     for _ in 0..<16 {
       let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
       guard file >= 0 else { throw failure("open", path) }

@@ -16,8 +16,9 @@ package enum RecordStart: Equatable, Sendable, CustomStringConvertible {
     case .continued: "the counter record is the last one of this boot: counts go on at its bound"
     case .first: "there was no counter record: counts start at random, one epoch ahead"
     case .otherBoot: "the counter record is from another boot: counts jump ahead, one epoch ahead"
-    case .putBack: "the counter record is not the last one written, an old one may have been put back: "
-      + "counts jump ahead, one epoch ahead"
+    case .putBack:
+      "the counter record is not the last one written, an old one may have been put back: "
+        + "counts jump ahead, one epoch ahead"
     case .broken: "the counter record is damaged and counts as missing: counts start at random, one epoch ahead"
     }
   }
@@ -27,10 +28,10 @@ package enum RecordStart: Equatable, Sendable, CustomStringConvertible {
 ///
 /// Epochs come from node time: max(clock, record's time, what it was), which never goes back.
 ///
-/// At most 2^37 counts in one epoch: the lcores' limit is min(bound, previous base + 2^37). Windows last at least 1800 s of node
-/// time, the longest period, so the running epoch began after the previous window did and all its counts lie above that window's
-/// base. Counts of two windows share the 2^37: 2^37 / 3600 s = 38 million packets a second and lcore. A lead epoch lasts up
-/// to two periods: as long as one is ahead of node time, no window ends.
+/// At most 2^37 counts in one epoch: the lcores' limit is min(bound, previous base + 2^37). Windows last at least 1800
+/// s of node time, the longest period, so the running epoch began after the previous window did and all its counts lie
+/// above that window's base. Counts of two windows share the 2^37: 2^37 / 3600 s = 38 million packets a second and
+/// lcore. A lead epoch lasts up to two periods: as long as one is ahead of node time, no window ends.
 package final class RecordKeeper: @unchecked Sendable {
   /// Counts that one write of the record lets every lcore use.
   package static let block: UInt64 = 1 << 24
@@ -41,11 +42,10 @@ package final class RecordKeeper: @unchecked Sendable {
   private let memory = SealingBoardMemory()
   private let slots: RecordSlots
   private let lock = Mutex(())
-  /// The last record that is durable; before the first one is, what the medium held or nothing.
+  /// The first record of this start, to be written until it is durable.
+  private let first: CounterRecord
+  /// The last record of this start that is durable.
   private var durable: CounterRecord?
-  /// What to write when nothing new is to be said: the start's record until it is durable, then `durable`.
-  private var record: CounterRecord
-  private var floor: UInt64
   private var time: UInt64
   private var periods: Set<UInt32> = []
   private var failure: RecordError?
@@ -77,7 +77,8 @@ package final class RecordKeeper: @unchecked Sendable {
     }
     record.time = max(clock, record.time)
     if start != .continued {
-      // The jump is more than section 4 asks for: a second rollback within one epoch then meets used counts by chance only.
+      // The jump is more than section 4 asks for: a second rollback within one epoch then meets used counts by chance
+      // only.
       if start != .first, start != .broken {
         let jumped = record.bound + random() % Self.sequences
         record.bound = jumped < CounterRecord.mostCounts / 2 ? jumped : fresh.bound
@@ -87,14 +88,13 @@ package final class RecordKeeper: @unchecked Sendable {
       record.currentBase = record.bound
       record.windowStart = record.time
     }
-    floor = record.bound
     time = record.time
     record.bound += Self.block
     record.bootID = boot
     record.sequence += 1
-    self.record = record
+    first = record
     self.periods = Set(periods.map { UInt32(clamping: $0) })
-    lock.withLock { _ in write(record, clock: clock) }
+    lock.withLock { _ in write(first, floor: first.bound - Self.block, clock: clock) }
   }
 
   /// What lcores read; valid as long as the keeper is.
@@ -103,19 +103,19 @@ package final class RecordKeeper: @unchecked Sendable {
   /// Why sealing stands still, when the record cannot be written.
   package var problem: RecordError? { lock.withLock { _ in failure } }
 
-  /// To be called every 50 ms or so, from any thread: half a block must outlast the time between two calls, which it does
-  /// up to 160 million packets a second and lcore.
+  /// To be called every 50 ms or so, from any thread: half a block must outlast the time between two calls, which it
+  /// does up to 160 million packets a second and lcore.
   package func tick(clock: UInt64 = NodeSystem.clock()) {
     lock.withLock { _ in
       let clock = min(clock, CounterRecord.mostSeconds - 1)
       time = max(time, clock)
-      guard let durable else { return write(record, clock: clock) }
+      guard let durable else { return write(first, floor: first.bound - Self.block, clock: clock) }
       var next = durable
       next.time = time
-      var newFloor = floor
+      var floor: UInt64?
       if memory.board.highestCount + Self.block / 2 > next.bound { next.bound += Self.block }
       if time >= next.windowStart + Self.window, !isLeading(durable) {
-        newFloor = next.bound
+        floor = next.bound
         next.previousBase = next.currentBase
         next.currentBase = next.bound
         next.windowStart = time
@@ -126,35 +126,35 @@ package final class RecordKeeper: @unchecked Sendable {
       }
       guard entersEpoch || next.bound != durable.bound || failure != nil else { return publishEpochs(clock) }
       next.sequence = durable.sequence + 1
-      floor = newFloor
-      write(next, clock: clock)
+      write(next, floor: floor, clock: clock)
     }
   }
 
   /// Names the epoch periods of the groups in use, before lcores get a key table with a new one.
   package func use(periods: some Sequence<Int>, clock: UInt64 = NodeSystem.clock()) {
-    let periods = Set(periods.map { UInt32(clamping: $0) })
+    let used = Set(periods.map { UInt32(clamping: $0) })
     lock.withLock { _ in
-      for period in self.periods.subtracting(periods) {
+      for period in self.periods.subtracting(used) {
         memory.board.publish(sealEpoch: nil, openEpoch: nil, period: Int(period))
       }
-      self.periods.formUnion(periods)
-      self.periods.formIntersection(periods)
+      self.periods = used
     }
     tick(clock: clock)
   }
 
   /// Makes the record durable, then tells the lcores; or stops sealing, while opening goes on.
-  private func write(_ next: CounterRecord, clock: UInt64) {
+  ///
+  /// - Parameter floor: where the lcores go on, when a start or a window lifts them.
+  private func write(_ next: CounterRecord, floor: UInt64?, clock: UInt64) {
     do throws(RecordError) {
       try slots.save(next)
       let oldBase = durable?.previousBase ?? next.previousBase
       durable = next
-      record = next
       failure = nil
-      // Limit, floor, epochs, limit: see SealingBoard. The first limit is the old window's, so that the floor finds room.
+      // Limit, floor, epochs, limit: see SealingBoard. The first limit is the old window's, so that the floor finds
+      // room.
       memory.board.publish(limit: min(next.bound, oldBase + Self.sequences))
-      memory.board.publish(floor: floor)
+      if let floor { memory.board.publish(floor: floor) }
       publishEpochs(clock)
       memory.board.publish(limit: min(next.bound, next.previousBase + Self.sequences))
     } catch {

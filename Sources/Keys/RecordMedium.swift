@@ -14,7 +14,8 @@ package protocol RecordMedium: AnyObject {
   func writeWitness(_ octets: [UInt8]) throws(RecordError)
 }
 
-/// A file's inode and status-change time: the kernel sets the latter, so nobody who restores a file can give it the old one.
+/// A file's inode and status-change time: the kernel sets the latter, so nobody who restores a file can give it the old
+/// one.
 package struct RecordStamp: Equatable, Sendable {
   package var inode: UInt64
   package var changeSeconds: UInt64

@@ -1,8 +1,9 @@
-/// The record on its medium: two slots written in turn, so that a torn write leaves the other slot, whose counts were the
-/// last ones used: the first packet beyond them waits until the new slot is durable.
+/// The record on its medium: two slots written in turn, so that a torn write leaves the other slot, whose counts were
+/// the last ones used: the first packet beyond them waits until the new slot is durable.
 ///
-/// The witness, written after each slot, holds the slot's sequence number and the file's stamp. Within one boot it shows that the
-/// record is the last one written and not an old one put back; across boots nothing can, and nothing is assumed.
+/// The witness, written after each slot, holds the slot's sequence number and the file's stamp. Within one boot it
+/// shows that the record is the last one written and not an old one put back; across boots nothing can, and nothing is
+/// assumed.
 struct RecordSlots {
   let medium: any RecordMedium
   private static let witnessMagic: UInt64 = 0x4b57_4556_5749_5431  // "KWEVWIT1"
@@ -28,11 +29,12 @@ struct RecordSlots {
     return .record(latest, isWitnessed: isWitnessed)
   }
 
-  /// Returns when the record is durable. A record that failed is written to the same slot again, never to the last good one.
+  /// Returns when the record is durable. A record that failed is written to the same slot again, never to the last good
+  /// one.
   func save(_ record: CounterRecord) throws(RecordError) {
     try medium.writeRecord(record.slot, at: Int(record.sequence & 1) * CounterRecord.slotSize)
-    // Before the sync: the witness is for a restart in the same boot, which sees what was written whether synced or not,
-    // and a kill between the two costs a lead.
+    // Before the sync: the witness is for a restart in the same boot, which sees what was written whether synced or
+    // not, and a kill between the two costs a lead.
     try medium.writeWitness(Self.witness(of: record, stamp: medium.stamp()))
     try medium.syncRecord()
   }
