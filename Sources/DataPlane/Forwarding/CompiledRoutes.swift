@@ -19,7 +19,7 @@ struct CompiledRoutes {
     self.plan = plan
     for (index, port) in plan.ports.enumerated() {
       let live = livePorts[index]
-      for address in live.ownAddresses {
+      for address in live.addresses(of: port) {
         // On a clear port the connected network is reached directly; on a protected one nothing is but through a peer.
         if port.role == .clear, !address.address.isLinkLocal {
           add(address.network, RouteEntry(kind: .connected, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
@@ -37,7 +37,7 @@ struct CompiledRoutes {
       }
     }
     for (index, live) in livePorts.enumerated() {
-      for address in live.ownAddresses {
+      for address in live.addresses(of: plan.ports[index]) {
         add(IPPrefix(host: address.address), RouteEntry(kind: .own, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
       }
     }
