@@ -34,7 +34,8 @@ import Wire
     (Frames.arpAnswer, 0, .consumed), (Frames.arpOwnLooped, 0, .consumed), (Frames.arpConflict, 0, .consumed),
     (Frames.arpMulticastSender, 0, .dropped(.malformedFrame)), (Frames.arpZeroSender, 0, .dropped(.malformedFrame)),
     (Frames.arpOwnMACSender, 0, .dropped(.malformedFrame)), (Frames.arpToOtherStation, 0, .dropped(.notForUs)),
-    (Frames.arpWrongTag, 1, .dropped(.vlan)), (Frames.arpTagged, 0, .dropped(.vlan)),
+    (Frames.arpWrongTag, 1, .dropped(.vlan)), (Frames.arpTwiceTagged, 1, .dropped(.vlan)),
+    (Frames.arpTagged, 0, .dropped(.vlan)),
     (Frames.arpRequest, 1, .dropped(.vlan)), (Frames.arpRequest, 9, .dropped(.malformedFrame)),
     (Array(Frames.arpRequest.prefix(41)), 0, .dropped(.malformedFrame)), ([], 0, .dropped(.malformedFrame)),
   ])

@@ -20,7 +20,10 @@ enum SlowPathFrames {
   static let arpProbe = hex("ffffffffffff02000000000508060001080006040001020000000005000000000000000000000a010001")
 
   /// Ether(dst=H, src=G)/ARP(op=2, hwsrc=G, psrc=A4, hwdst=H, pdst='0.0.0.0')
-  static let arpProbeReply = hex("0200000000050200000000a0080600010800060400020200000000a00a01000102000000000500000000")
+  static let arpProbeReply = hex(
+    """
+    0200000000050200000000a0080600010800060400020200000000a00a01000102000000000500000000
+    """)
 
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc=H, psrc=H4, pdst='10.1.0.77')
   static let arpForOther = hex("ffffffffffff020000000005080600010800060400010200000000050a0100050000000000000a01004d")
@@ -29,10 +32,16 @@ enum SlowPathFrames {
   static let arpOffLink = hex("ffffffffffff020000000005080600010800060400010200000000050a0900050000000000000a010001")
 
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc=H, psrc='10.1.0.255', pdst=A4)
-  static let arpFromBroadcast = hex("ffffffffffff020000000005080600010800060400010200000000050a0100ff0000000000000a010001")
+  static let arpFromBroadcast = hex(
+    """
+    ffffffffffff020000000005080600010800060400010200000000050a0100ff0000000000000a010001
+    """)
 
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc=H, psrc=H4, pdst=H4)
-  static let arpGratuitous = hex("ffffffffffff020000000005080600010800060400010200000000050a0100050000000000000a010005")
+  static let arpGratuitous = hex(
+    """
+    ffffffffffff020000000005080600010800060400010200000000050a0100050000000000000a010005
+    """)
 
   /// Ether(dst=B, src='02:00:00:00:00:66')/ARP(op=1, hwsrc='02:00:00:00:00:66', psrc=H4, pdst=H4)
   static let arpMoved = hex("ffffffffffff020000000066080600010800060400010200000000660a0100050000000000000a010005")
@@ -47,16 +56,28 @@ enum SlowPathFrames {
   static let arpOwnLooped = hex("ffffffffffff0200000000a0080600010800060400010200000000a00a0100010000000000000a010001")
 
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc='01:00:5e:00:00:05', psrc=H4, pdst=A4)
-  static let arpMulticastSender = hex("ffffffffffff0200000000050806000108000604000101005e0000050a0100050000000000000a010001")
+  static let arpMulticastSender = hex(
+    """
+    ffffffffffff0200000000050806000108000604000101005e0000050a0100050000000000000a010001
+    """)
 
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc='00:00:00:00:00:00', psrc=H4, pdst=A4)
-  static let arpZeroSender = hex("ffffffffffff020000000005080600010800060400010000000000000a0100050000000000000a010001")
+  static let arpZeroSender = hex(
+    """
+    ffffffffffff020000000005080600010800060400010000000000000a0100050000000000000a010001
+    """)
 
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc=G, psrc=H4, pdst=A4)
-  static let arpOwnMACSender = hex("ffffffffffff020000000005080600010800060400010200000000a00a0100050000000000000a010001")
+  static let arpOwnMACSender = hex(
+    """
+    ffffffffffff020000000005080600010800060400010200000000a00a0100050000000000000a010001
+    """)
 
   /// Ether(dst='02:00:00:00:00:77', src=H)/ARP(op=1, hwsrc=H, psrc=H4, pdst=A4)
-  static let arpToOtherStation = hex("020000000077020000000005080600010800060400010200000000050a0100050000000000000a010001")
+  static let arpToOtherStation = hex(
+    """
+    020000000077020000000005080600010800060400010200000000050a0100050000000000000a010001
+    """)
 
   /// Ether(dst=B, src=H)/Dot1Q(vlan=100, prio=3)/ARP(op=1, hwsrc=H, psrc='192.0.2.5', pdst='192.0.2.1')
   static let arpTagged = hex(
@@ -71,6 +92,13 @@ enum SlowPathFrames {
     0200000000050200000000a181006064080600010800060400020200000000a1c0000201020000000005c0000205
     """)
 
+  /// Ether(dst=B, src=H)/Dot1Q(vlan=100)/Dot1Q(vlan=100)/ARP(op=1, hwsrc=H, psrc='192.0.2.5',
+  ///   pdst='192.0.2.1')
+  static let arpTwiceTagged = hex(
+    """
+    ffffffffffff020000000005810000648100006408060001080006040001020000000005c0000205000000000000c0000201
+    """)
+
   /// Ether(dst=B, src=H)/Dot1Q(vlan=200)/ARP(op=1, hwsrc=H, psrc='192.0.2.5', pdst='192.0.2.1')
   static let arpWrongTag = hex(
     """
@@ -78,13 +106,19 @@ enum SlowPathFrames {
     """)
 
   /// Ether(dst=B, src=G)/ARP(op=1, hwsrc=G, psrc=A4, hwdst='00:00:00:00:00:00', pdst=H4)
-  static let arpOwnRequest = hex("ffffffffffff0200000000a0080600010800060400010200000000a00a0100010000000000000a010005")
+  static let arpOwnRequest = hex(
+    """
+    ffffffffffff0200000000a0080600010800060400010200000000a00a0100010000000000000a010005
+    """)
 
   /// Ether(dst=H, src=G)/ARP(op=1, hwsrc=G, psrc=A4, hwdst='00:00:00:00:00:00', pdst=H4)
   static let arpOwnProbe = hex("0200000000050200000000a0080600010800060400010200000000a00a0100010000000000000a010005")
 
   /// Ether(dst=B, src=G)/ARP(op=1, hwsrc=G, psrc=A4, hwdst='00:00:00:00:00:00', pdst=A4)
-  static let arpOwnAnnouncement = hex("ffffffffffff0200000000a0080600010800060400010200000000a00a0100010000000000000a010001")
+  static let arpOwnAnnouncement = hex(
+    """
+    ffffffffffff0200000000a0080600010800060400010200000000a00a0100010000000000000a010001
+    """)
 
   /// Ether(dst=B, src=G1)/Dot1Q(vlan=100)/ARP(op=1, hwsrc=G1, psrc='192.0.2.1', hwdst='00:00:00:00:00:00',
   ///   pdst='192.0.2.5')
@@ -339,6 +373,29 @@ enum SlowPathFrames {
     d7bda0000000fe80000000000000000000fffe0000a002010200000000a0
     """)
 
+  /// Ether(dst=B, src=G1)/Dot1Q(vlan=100)/ARP(op=1, hwsrc=G1, psrc='192.0.2.1', hwdst='00:00:00:00:00:00',
+  ///   pdst='192.0.2.1')
+  static let ownFabricAnnouncement4 = hex(
+    """
+    ffffffffffff0200000000a181000064080600010800060400010200000000a1c0000201000000000000c0000201
+    """)
+
+  /// Ether(dst=ALLM, src=G1)/Dot1Q(vlan=100)/IPv6(src='2001:db8:f::1', dst=ALL, hlim=255)/NA(R=1, S=0, O=1,
+  ///   tgt='2001:db8:f::1')/TLLA(lladdr=G1)
+  static let ownFabricAnnouncement6 = hex(
+    """
+    3333000000010200000000a18100006486dd6000000000203aff20010db8000f00000000000000000001ff02000000000000000000000000
+    00018800786ca000000020010db8000f0000000000000000000102010200000000a1
+    """)
+
+  /// Ether(dst=ALLM, src=G1)/Dot1Q(vlan=100)/IPv6(src='fe80::ff:fe00:a1', dst=ALL, hlim=255)/NA(R=1, S=0,
+  ///   O=1, tgt='fe80::ff:fe00:a1')/TLLA(lladdr=G1)
+  static let ownFabricAnnouncementLinkLocal = hex(
+    """
+    3333000000010200000000a18100006486dd6000000000203afffe80000000000000000000fffe0000a1ff02000000000000000000000000
+    00018800d7baa0000000fe80000000000000000000fffe0000a102010200000000a1
+    """)
+
   // MARK: Echo
 
   /// Ether(dst=G, src=H)/IP(src=H4, dst=A4, tos=0xB8, ttl=7, id=4711)/ICMP(type=8, id=0x1234, seq=5)/text(56)
@@ -364,7 +421,10 @@ enum SlowPathFrames {
     """)
 
   /// Ether(dst=H, src=G)/IP(src=A4, dst=H4, ttl=64)/ICMP(type=0, id=1, seq=1)/text(3)
-  static let echoPaddedReply = hex("0200000000050200000000a008004500001f00010000400166d60a0100010a0100050000fdfc00010001000102")
+  static let echoPaddedReply = hex(
+    """
+    0200000000050200000000a008004500001f00010000400166d60a0100010a0100050000fdfc00010001000102
+    """)
 
   /// Ether(dst=G, src=H)/IP(src=H4, dst=A4,
   ///   options=IPOption_NOP()/IPOption_NOP()/IPOption_NOP()/IPOption_EOL())/ICMP(type=8, id=1, seq=1)/text(3)
@@ -434,7 +494,7 @@ enum SlowPathFrames {
   /// Ether(dst=G, src=H)/IP(src=H4, dst=A4)/ICMP(type=13, id=1, seq=1)
   static let timestamp = hex(
     """
-    0200000000a002000000000508004500002800010000400166cd0a0100050a0100010d00b1030001000104fb665804fb665804fb6658
+    0200000000a002000000000508004500002800010000400166cd0a0100050a0100010d009a6e0001000104ffc33004ffc33004ffc330
     """)
 
   /// Ether(dst=G, src=H)/IP(src=H4, dst=A4)/UDP(sport=1000, dport=22)/text(8)
@@ -491,11 +551,24 @@ enum SlowPathFrames {
     2a2b2c2d2e2f303132333435363738393a3b3c3d3e3f
     """)
 
+  /// IPv6(src='2001:db8:2::5', dst=L6)/ICMPv6EchoRequest(id=1, seq=1, data=text(16))
+  static let openedEcho6LinkLocal = hex(
+    """
+    6000000000183a4020010db8000200000000000000000005fe80000000000000000000fffe0000a080001b8a000100010001020304050607
+    08090a0b0c0d0e0f
+    """)
+
   /// IP(src='10.2.0.5', dst=A4)/ICMP(type=8, id=1, seq=1)/text(16)
-  static let openedEcho = hex("4500002c00010000400166c80a0200050a0100010800bfbd00010001000102030405060708090a0b0c0d0e0f")
+  static let openedEcho = hex(
+    """
+    4500002c00010000400166c80a0200050a0100010800bfbd00010001000102030405060708090a0b0c0d0e0f
+    """)
 
   /// IP(src=A4, dst='10.2.0.5', ttl=64)/ICMP(type=0, id=1, seq=1)/text(16)
-  static let openedEchoReply = hex("4500002c00010000400166c80a0100010a0200050000c7bd00010001000102030405060708090a0b0c0d0e0f")
+  static let openedEchoReply = hex(
+    """
+    4500002c00010000400166c80a0100010a0200050000c7bd00010001000102030405060708090a0b0c0d0e0f
+    """)
 
   /// IPv6(src='2001:db8:2::5', dst=A6)/ICMPv6EchoRequest(id=1, seq=1, data=text(16))
   static let openedEcho6 = hex(
@@ -743,6 +816,12 @@ enum SlowPathFrames {
     020304050607
     """)
 
+  /// IPv6(src='fe80::5', dst='2001:db8:1::5', hlim=1)/UDP(sport=1000, dport=2000)/text(8)
+  static let openedExpiredLinkLocal = hex(
+    """
+    6000000000101101fe80000000000000000000000000000520010db800010000000000000000000503e807d00010bbc10001020304050607
+    """)
+
   // MARK: What no error may be sent about
 
   /// Ether(dst=G, src=H)/IP(src=H4, dst='10.2.0.5', ttl=1)/ICMP(type=3, code=1)/text(28)
@@ -894,6 +973,32 @@ enum SlowPathFrames {
     0200000000a002000000000586dd60000000002411010000000000000000000000000000000120010db80002000000000000000000050035
     003500241ab7000102030405060708090a0b0c0d0e0f101112131415161718191a1b
     """)
+
+  /// All of them, to be damaged.
+  static let all = [
+    arpRequest, arpReply, arpProbe, arpProbeReply, arpForOther, arpOffLink, arpFromBroadcast, arpGratuitous, arpMoved,
+    arpAnswer, arpConflict, arpOwnLooped, arpMulticastSender, arpZeroSender, arpOwnMACSender, arpToOtherStation,
+    arpTagged, arpTaggedReply, arpTwiceTagged, arpWrongTag, arpOwnRequest, arpOwnProbe, arpOwnAnnouncement,
+    arpOwnTaggedRequest, solicitation, advertisement, solicitationUnicast, solicitationDAD, advertisementDAD,
+    solicitationLinkLocal, advertisementLinkLocal, solicitationForOther, solicitationOffLink, solicitationMapped,
+    solicitationMappedTarget, solicitationHopLimit, solicitationChecksum, solicitationCode, solicitationOptionZero,
+    solicitationOptionLong, solicitationShort, solicitationMulticastTarget, solicitationDADWithOption,
+    solicitationDADUnicast, solicitationMulticastSource, solicitationMulticastMAC, advertised,
+    advertisedWithoutOption, advertisedUnsolicited, advertisedNoOverride, advertisedMulticastSolicited,
+    advertisedConflict, routerSolicitation, ownSolicitation, ownSolicitationLinkLocal, ownProbe, ownAnnouncement,
+    ownAnnouncementLinkLocal, ownFabricAnnouncement4, ownFabricAnnouncement6, ownFabricAnnouncementLinkLocal, echo,
+    echoReply, echoPadded, echoPaddedReply, echoOptions, echoOptionsReply, echoTagged, echoTaggedReply, echoFragment,
+    echoChecksum, echoFromBroadcast, echoFromMulticast, echoFromOurselves, echoToOther, timestamp, udpToUs, echo6,
+    echo6Reply, echo6LinkLocal, echo6LinkLocalReply, echo6Checksum, echo6Fragment, openedEcho6LinkLocal, openedEcho,
+    openedEchoReply, openedEcho6, openedEcho6Reply, expired, timeExceeded, large, fragmentationNeeded, expired6,
+    timeExceeded6, large6, packetTooBig, expiredTagged, timeExceededTagged, bumpTimeExceeded, openedExpired,
+    openedTimeExceeded, openedTooBig, openedExpired6, openedTimeExceeded6, expiredEcho, expiredFirstFragment,
+    expired6Echo, expired6LinkLocal, timeExceeded6LinkLocal, openedExpiredLinkLocal, silentICMPError,
+    silentICMPTimeExceeded, silentLaterFragment, silentToMulticast, silentToBroadcast, silentToNetBroadcast,
+    silentLinkBroadcast, silentFromUnspecified, silentFromLoopback, silentFromMulticast, silentFromNetBroadcast,
+    silentFromOurselves, silentHeaderChecksum, silentICMP6Error, silentICMP6Redirect, silentICMP6ErrorBehindOptions,
+    silentLaterFragment6, silentToMulticast6, silentFromUnspecified6, silentFromMulticast6, silentFromLoopback6,
+  ]
 
   /// Hexadecimal digits to octets; anything else is left out.
   private static func hex(_ text: String) -> [UInt8] {

@@ -44,6 +44,16 @@ import Wire
     #expect(bench.take() == [])
   }
 
+  /// A link-local address means something on its own link only.
+  @Test func linkLocalAddressesDoNotReachThroughTheTunnel() {
+    var bench = Bench()
+    let echo = PuntInfo(punt: .openedEcho, port: 1, fromProtected: true)
+    #expect(bench.receive(Frames.openedEcho6LinkLocal, echo) == .dropped(.notForUs))
+    let expired = PuntInfo(punt: .hopLimit, port: 1, fromProtected: true)
+    #expect(bench.receive(Frames.openedExpiredLinkLocal, expired) == .dropped(.hopLimit))
+    #expect(bench.take() == [])
+  }
+
   @Test func echoIsRateLimited() {
     var bench = Bench {
       $0.echoRate = 10
