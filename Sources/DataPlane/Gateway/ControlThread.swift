@@ -1,3 +1,4 @@
+internal import CDPDK
 internal import Glibc
 internal import Synchronization
 
@@ -21,8 +22,7 @@ final class ControlThread: @unchecked Sendable {
         Unmanaged<ControlThread>.fromOpaque(context).takeRetainedValue().loop()
         return nil
       }, Unmanaged.passRetained(self).toOpaque())
-    // The kernel shows 15 octets of it.
-    pthread_setname_np(thread, String(name.prefix(15)))
+    dpdk_thread_setname(thread, name)
   }
 
   private func loop() {

@@ -99,7 +99,10 @@ final class SlowPathThread: @unchecked Sendable {
 
   func entries() -> [NeighbourStatus] { lock.withLock { _ in logic.entries(now: Self.now) } }
 
-  func finish() { batch.deallocate() }
+  /// The gateway stops: packets that wait for a neighbour wait no longer.
+  func giveUp() { lock.withLock { _ in logic.stop(output: &output) } }
+
+  deinit { batch.deallocate() }
 
   struct Output: SlowPathOutput {
     let pool: UnsafeMutableRawPointer
