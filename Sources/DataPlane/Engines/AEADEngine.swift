@@ -24,6 +24,9 @@ package protocol AEADEngine: KeyPrimitives {
   /// Octets of a slot, a multiple of 64.
   var slotSize: Int { get }
 
+  /// Octets of locked memory that a slot takes in all, what the library keeps for it included.
+  var lockedPerSlot: Int { get }
+
   /// Makes new memory a slot without a key. Fails when the library's part of the slot cannot be locked.
   func prepareSlot(_ slot: UnsafeMutableRawPointer) throws(EngineError)
 

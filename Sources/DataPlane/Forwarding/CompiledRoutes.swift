@@ -34,6 +34,8 @@ struct CompiledRoutes {
         add(route.prefix.network, RouteEntry(kind: .via, port: Int16(port), sealing: -1, nextHop: via))
       case .bypass(let port, let via):
         add(route.prefix.network, RouteEntry(kind: .bypass, port: Int16(port), sealing: -1, nextHop: via ?? .unspecifiedIPv6))
+      case .drop:
+        add(route.prefix.network, RouteEntry(kind: .deny, port: -1, sealing: -1, nextHop: .unspecifiedIPv6))
       }
     }
     for (index, live) in livePorts.enumerated() {
@@ -48,7 +50,7 @@ struct CompiledRoutes {
         PortEntry(
           dpdkPort: live.dpdkPort, mac: live.mac, mtu: port.mtu, vlan: port.vlan ?? PortEntry.untagged,
           isProtected: port.role == .protected, mode: port.mode, pair: Int16(port.pair ?? -1),
-          defaultGroup: Int16(port.defaultGroup ?? -1), frameSealing: frames.map { add($0) } ?? -1,
+          udpPort: port.udpPort, defaultGroup: Int16(port.defaultGroup ?? -1), frameSealing: frames.map { add($0) } ?? -1,
           frameGroup: Int16(frames?.group ?? -1)))
     }
     for sealing in sealingPlans {
@@ -78,7 +80,8 @@ struct CompiledRoutes {
       case .fixed(let value): dscp = value & 63
       }
       return SealingEntry(
-        group: sealing.group, mode: sealing.mode, carriage: sealing.carriage, suite: sealing.suite, context: sealing.context,
+        group: sealing.group, mode: sealing.mode, carriage: sealing.carriage,
+        udpPort: sealing.udpPort, suite: sealing.suite, context: sealing.context,
         coffset: sealing.coffset, ioffset: sealing.ioffset, dscp: dscp, headerLength: headerLengths[index],
         firstPeer: peerRanges[index].first, peerCount: peerRanges[index].count)
     }

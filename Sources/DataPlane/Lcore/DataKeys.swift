@@ -33,12 +33,12 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
       variant: Variant(context: .device, suite: .aes256, isWide: false), id: 0, epoch: 0, source: .unspecifiedIPv6)
   }
 
-  /// - Parameter octets: of locked memory for the cache.
+  /// - Parameter octets: of locked memory for the cache, the library's part included.
   init(engine: Engine, octets: Int) throws {
     // Everything that can fail comes first.
     var refused: EngineError?
     let cache = try DataKeyCache(
-      octets: octets,
+      octets: octets / engine.lockedPerSlot * engine.slotSize,
       slots: DataKeySlots(
         size: engine.slotSize,
         prepare: { slot in
