@@ -17,7 +17,8 @@ import Wire
     }
     if let view = IPv4View(bytes) {
       isInside = isInside && view.headerLength + view.payload.byteCount == view.totalLength && view.totalLength <= count
-      isInside = isInside && (view.checksumIsValid || true) && view.options.byteCount == view.headerLength - 20
+      _ = view.checksumIsValid
+      isInside = isInside && view.options.byteCount == view.headerLength - 20
     }
     if let view = IPv6View(bytes) {
       isInside = isInside && view.totalLength <= count && view.payload.byteCount == view.payloadLength
@@ -28,8 +29,8 @@ import Wire
     }
     if let view = UDPView(bytes) { isInside = isInside && view.payload.byteCount + 8 == view.length }
     if let view = TCPView(bytes) {
-      isInside =
-        isInside && view.headerLength <= count && (view.maximumSegmentSizeOffset ?? 22) + 2 <= view.headerLength + 4
+      isInside = isInside && view.headerLength <= count
+      if let place = view.maximumSegmentSizeOffset { isInside = isInside && place + 2 <= view.headerLength }
     }
     if let flow = InnerFlow(packet: bytes) {
       isInside = isInside && flow.transportOffset <= flow.headersEnd && flow.headersEnd <= count
@@ -44,7 +45,7 @@ import Wire
       isInside = isInside && Int(header.length) + header.clearLength + 16 <= count && header.ioffset <= header.coffset
       for index in 0..<Int(header.optionCount) {
         let option = header.option(index)
-        isInside = isInside && Int(option.idOffset) + Int(option.idLength) <= Int(header.length) - 8
+        isInside = isInside && option.idOffset + option.idLength <= Int(header.length) - 8
       }
     }
     _ = ARPPacket(bytes)

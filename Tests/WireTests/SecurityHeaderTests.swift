@@ -55,8 +55,8 @@ import Wire
       for (index, id) in made.ids.enumerated() {
         let option = header.option(index)
         #expect(option.level == UInt8(index + 1) && option.index == UInt8(index + 1) &* 77)
-        let start = Int(option.idOffset)
-        #expect(Array(made.packet[start..<(start + Int(option.idLength))]) == id)
+        let start = option.idOffset
+        #expect(Array(made.packet[start..<(start + option.idLength)]) == id)
         #expect(index > 0 || start == header.optionsOffset + 4)
       }
       #expect(header.option(layout.ids.count).level == 0)

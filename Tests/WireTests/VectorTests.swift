@@ -23,7 +23,7 @@ import Wire
         let (option, root) = (header.option(index), vector.rootKeys[index])
         #expect(option.level == root.type)
         #expect(option.index == UInt8(truncatingIfNeeded: root.usedGeneration.index))
-        #expect(Array(vector.packet[Int(option.idOffset)...].prefix(Int(option.idLength))) == root.id)
+        #expect(Array(vector.packet[option.idOffset...].prefix(option.idLength)) == root.id)
       }
     }
   }
