@@ -1,5 +1,4 @@
 import DataPlane
-import Foundation
 import Glibc
 import Keys
 import Testing
@@ -29,7 +28,7 @@ import Wire
     let engine = try makeEngine(which)
     defer { engine.shutdown() }
     let slot = try EngineSlot(engine)
-    let key = try SecretOctets(suite.keySize)
+    let key = try SecretOctets(suite.keyLength)
     engine.expand(key.start, suite: suite, into: slot.memory)
 
     let found = try ProcessMemory.occurrences(of: key.bytes)
@@ -40,7 +39,7 @@ import Wire
     // The first derived round keys follow the key; they must go with it.
     let place = try #require(found.first.flatMap { UnsafeRawPointer(bitPattern: $0) })
     let roundKeys = try SecretOctets(32)
-    roundKeys.start.copyMemory(from: place + suite.keySize, byteCount: 32)
+    roundKeys.start.copyMemory(from: place + suite.keyLength, byteCount: 32)
     #expect(try !ProcessMemory.occurrences(of: roundKeys.bytes).isEmpty)
 
     engine.eraseSlot(slot.memory)
@@ -55,7 +54,7 @@ import Wire
     defer { engine.shutdown() }
     let slot = try EngineSlot(engine)
     var random = SystemRandomNumberGenerator()
-    let key = (0..<suite.keySize).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+    let key = (0..<suite.keyLength).map { _ in UInt8.random(in: .min ... .max, using: &random) }
     slot.expand(key, suite)
     let memory = which == .openSSL ? OpenSSLEngine.keyArena.locked : slot.bytes
     let schedule = try #require(offset(of: key, in: memory))
@@ -64,7 +63,7 @@ import Wire
     let last = Array(memory[(schedule + 16 * rounds)..<(schedule + 16 * rounds + 16)])
     #expect(offset(of: last, in: memory) != nil)
     let other: Suite = suite == .aes256 ? .aes128 : .aes256
-    slot.expand([UInt8](repeating: 7, count: other.keySize), other)
+    slot.expand([UInt8](repeating: 7, count: other.keyLength), other)
     #expect(offset(of: last, in: memory) == nil && offset(of: key, in: memory) == nil)
   }
 
@@ -119,6 +118,8 @@ import Wire
       let nonce = [UInt8](repeating: 2, count: 12)
       let sealed = first.seal([3, 4], suite: .aes256, nonce: nonce, aad: [])
       #expect(first.open(sealed.text, tag: sealed.tag, suite: .aes256, nonce: nonce, aad: []) == [3, 4])
+      // What is released can be used again.
+      slots.removeAll()
       try SelfTest.run(engine)
     }
   }

@@ -1,5 +1,4 @@
 import DataPlane
-import Foundation
 import Glibc
 import Testing
 import Wire
@@ -87,8 +86,4 @@ struct RepeatableGenerator: RandomNumberGenerator {
   mutating func octets(_ count: Int) -> [UInt8] {
     (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) }
   }
-}
-
-extension Suite {
-  var keySize: Int { self == .aes256 ? 32 : 16 }
 }

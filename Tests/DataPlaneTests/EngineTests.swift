@@ -20,7 +20,7 @@ import Wire
     let (sealerSlot, openerSlot) = (try EngineSlot(sealer), try EngineSlot(opener))
     var random = RepeatableGenerator(seed: 1)
     for suite in [Suite.aes256, .aes128] {
-      let key = random.octets(suite.keySize)
+      let key = random.octets(suite.keyLength)
       sealerSlot.expand(key, suite)
       openerSlot.expand(key, suite)
       for length in Self.lengths {
@@ -64,7 +64,7 @@ import Wire
     defer { engine.shutdown() }
     let slot = try EngineSlot(engine)
     var random = RepeatableGenerator(seed: 3)
-    slot.expand(random.octets(suite.keySize), suite)
+    slot.expand(random.octets(suite.keyLength), suite)
     let (clear, nonce, aad) = (random.octets(40), random.octets(12), random.octets(21))
     let sealed = slot.seal(clear, suite: suite, nonce: nonce, aad: aad)
     func opens(_ text: [UInt8], _ tag: [UInt8], _ nonce: [UInt8], _ aad: [UInt8]) -> Bool {
@@ -91,7 +91,7 @@ import Wire
     defer { engine.shutdown() }
     let slot = try EngineSlot(engine)
     var random = RepeatableGenerator(seed: 4)
-    let key = random.octets(suite.keySize)
+    let key = random.octets(suite.keyLength)
     let (clear, nonce, aad) = (random.octets(64), random.octets(12), random.octets(16))
     slot.expand(key, suite)
     let sealed = slot.seal(clear, suite: suite, nonce: nonce, aad: aad)
@@ -102,7 +102,7 @@ import Wire
     #expect(unsealed.text != clear && unsealed.text != sealed.text && unsealed.tag != sealed.tag)
     // What the zero key makes is not taken either: anybody could make it.
     let zero = try EngineSlot(engine)
-    zero.expand([UInt8](repeating: 0, count: suite.keySize), suite)
+    zero.expand([UInt8](repeating: 0, count: suite.keyLength), suite)
     let forged = zero.seal(clear, suite: suite, nonce: nonce, aad: aad)
     #expect(slot.open(forged.text, tag: forged.tag, suite: suite, nonce: nonce, aad: aad) == nil)
 
@@ -110,7 +110,7 @@ import Wire
     slot.expand(key, suite)
     #expect(slot.open(sealed.text, tag: sealed.tag, suite: suite, nonce: nonce, aad: aad) == clear)
     let other: Suite = suite == .aes256 ? .aes128 : .aes256
-    slot.expand(random.octets(other.keySize), other)
+    slot.expand(random.octets(other.keyLength), other)
     #expect(slot.open(sealed.text, tag: sealed.tag, suite: suite, nonce: nonce, aad: aad) == nil)
   }
 
@@ -158,7 +158,7 @@ import Wire
           for _ in 0..<200 {
             let slot = try EngineSlot(engine)
             for suite in [Suite.aes256, .aes128] {
-              slot.expand(random.octets(suite.keySize), suite)
+              slot.expand(random.octets(suite.keyLength), suite)
               for _ in 0..<10 {
                 let clear = random.octets(Int.random(in: 0...300, using: &random))
                 let (nonce, aad) = (random.octets(12), random.octets(24))

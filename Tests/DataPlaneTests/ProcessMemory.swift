@@ -1,11 +1,18 @@
-import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 /// This process's own memory as the kernel shows it in /proc/self: everything, not only what a test has pointers to.
 enum ProcessMemory {
+  /// One search at a time: what one reads, another would find.
+  private static let searching = Mutex(())
+
   /// The addresses at which a key's octets stand in writable memory, other than the given place itself.
   static func occurrences(of needle: UnsafeRawBufferPointer) throws -> [UInt] {
+    try searching.withLock { _ in try search(for: needle) }
+  }
+
+  private static func search(for needle: UnsafeRawBufferPointer) throws -> [UInt] {
     let memory = open("/proc/self/mem", O_RDONLY)
     try #require(memory >= 0)
     defer { close(memory) }
@@ -65,8 +72,14 @@ enum ProcessMemory {
   private static func mappings() throws -> [Mapping] { try lines(of: "/proc/self/maps").compactMap(Mapping.init) }
 
   private static func lines(of file: String) throws -> [Substring] {
-    let data = try #require(FileManager.default.contents(atPath: file))
-    return String(decoding: data, as: UTF8.self).split(separator: "\n")
+    let descriptor = open(file, O_RDONLY)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    // The kernel gives such a file piece by piece, and Foundation takes the first piece for the whole.
+    var text: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1 << 16)
+    while case let got = read(descriptor, &piece, piece.count), got > 0 { text += piece[..<got] }
+    return String(decoding: text, as: UTF8.self).split(separator: "\n")
   }
 
   private static func offsets(of needle: UnsafeRawBufferPointer, in bytes: UnsafeRawBufferPointer) -> [Int] {
