@@ -52,7 +52,8 @@ bool arena_start(void) {
   void *base = mmap(NULL, arena_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) return false;
   arena.base = base;
-  return madvise(base, arena_size, MADV_DONTDUMP) == 0 && madvise(base, arena_size, MADV_WIPEONFORK) == 0 && arena_grow();
+  return madvise(base, arena_size, MADV_DONTDUMP) == 0 && madvise(base, arena_size, MADV_WIPEONFORK) == 0 &&
+         arena_grow();
 }
 
 static bool in_arena(const void *memory) {

@@ -127,10 +127,10 @@ import Wire
   @Test func refusesToStartWithoutLockedMemory() async {
     await #expect(processExitsWith: .success) {
       try limitLockedMemory(to: 0)
-      for choice in EngineChoice.allCases {
-        let error = #expect(throws: EngineError.self) { try choice.decide() }
+      for which in EngineDecision.Engine.allCases {
+        let error = #expect(throws: EngineError.self) { try EngineDecision.Engine.build(which) }
         guard case .memoryNotLocked(_, 0, 0) = error else {
-          Issue.record("\(choice): \(String(describing: error))")
+          Issue.record("\(which): \(String(describing: error))")
           continue
         }
       }
