@@ -1,5 +1,4 @@
 internal import CIPsecMB
-internal import Glibc
 internal import Keys
 package import Wire
 
@@ -79,7 +78,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   }
 
   package func eraseSlot(_ slot: UnsafeMutableRawPointer) {
-    explicit_bzero(slot, slotSize)
+    eraseOctets(slot, count: slotSize)
   }
 
   package func releaseSlot(_ slot: UnsafeMutableRawPointer) {
