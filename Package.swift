@@ -32,7 +32,6 @@ let package = Package(
       ].map { .linkedLibrary($0) }),
     .target(name: "CIPsecMB", path: "CShims/CIPsecMB", linkerSettings: [.linkedLibrary("IPSec_MB")]),
     .target(name: "COpenSSL", path: "CShims/COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
-    .target(name: "CPcap", path: "CShims/CPcap", linkerSettings: [.linkedLibrary("pcap")]),
     .target(name: "Wire", swiftSettings: swift + [.strictMemorySafety()]),
     .target(name: "Keys", dependencies: ["Wire"], swiftSettings: swift),
     .target(
@@ -42,7 +41,7 @@ let package = Package(
     .executableTarget(
       name: "keyweave",
       dependencies: [
-        "Control", "CPcap", "DataPlane", "Keys", "Wire",
+        "Control", "DataPlane", "Keys", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "Support", dependencies: ["Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),

@@ -253,16 +253,22 @@ class Generator:
             (outer.AUTHENTICATION, b"\4" + bytes(22)),
             (outer.DESTINATION, b"\xff\1\4\0\0\0\0"),  # longer than the packet
         )
-        return [self.random.choices(known, (5, 5, 5, 2, 1, 1, 2, 1))[0] for _ in range(self.random.choice((1, 1, 2, 3)))]
+        chosen = self.random.choices(known, (5, 5, 5, 2, 1, 1, 2, 1), k=self.random.choice((1, 1, 2, 3)))
+        fragments = [extension for extension in chosen if extension[0] == outer.FRAGMENT]
+        return [extension for extension in chosen if extension not in fragments[1:]]
 
-    def expected(self, number, record, raw, any_epoch):
-        time, octets, _ = record
-        found = outer.protected(octets, raw)
-        if found is None:
-            return reference.line(number, "other")
-        packet, over_udp, source = found
-        clock = None if any_epoch else time // 10**9
-        return reference.verdict_line(number, packet, self.groups, over_udp, source, clock)
+    def expected(self, records, any_epoch):
+        """records: (link type, record)"""
+        lines = []
+        for number, (link, (time, octets, _)) in enumerate(records, start=1):
+            found = outer.protected(octets, link == captures.RAW) if link in (captures.RAW, captures.ETHERNET) else None
+            if found is None:
+                lines.append(reference.line(number, "other"))
+                continue
+            packet, over_udp, source = found
+            clock = None if any_epoch else time // 10**9
+            lines.append(reference.verdict_line(number, packet, self.groups, over_udp, source, clock))
+        return lines
 
 
 def main():
@@ -276,15 +282,20 @@ def main():
     quote = quoted(itertools.cycle((str, "'{}'".format, '"{}"'.format)))
     write_private(path("keys.yaml"), reference.keys_yaml(generator.groups, quote))
     kinds = list(itertools.product(captures.FORMATS, captures.ORDERS, (captures.ETHERNET, captures.RAW)))
-    totals = Counter()
+    files, made = {}, {}
     for form, order, link in kinds:
         raw = link == captures.RAW
-        records = [generator.record(number, raw) for number in range(arguments.packets // len(kinds))]
+        made[link] = [generator.record(number, raw) for number in range(arguments.packets // len(kinds))]
         name = f"{form}-{order}-{'raw' if raw else 'ethernet'}"
-        with open(path(name + (".pcapng" if form == "pcapng" else ".pcap")), "wb") as file:
-            file.write(captures.capture(form, order, link, records))
+        octets = captures.capture(form, order, link, made[link])
+        files[name] = (form.split("-")[0], octets, [(link, record) for record in made[link]])
+    files["mixed"] = ("pcapng", *captures.mixed(made[captures.ETHERNET][:20], made[captures.RAW][:20]))
+    totals = Counter()
+    for name, (extension, octets, records) in files.items():
+        with open(path(f"{name}.{extension}"), "wb") as file:
+            file.write(octets)
         for suffix, any_epoch in ((".json", False), (".any.json", True)):
-            lines = [generator.expected(n + 1, record, raw, any_epoch) for n, record in enumerate(records)]
+            lines = generator.expected(records, any_epoch)
             with open(path(name + suffix), "w", encoding="ascii") as file:
                 file.write("".join(line + "\n" for line in lines))
             totals.update(verdict_name(line) for line in lines)
