@@ -1,14 +1,4 @@
-/// Everything that finds a data key: what it was derived from and its master key's serial (wire format, section 2).
-@usableFromInline package struct DataKeyTag: Equatable, Sendable {
-  /// `MasterKey.serial`; 0 stands for no entry.
-  @usableFromInline package var serial: UInt64
-  @usableFromInline package var request: DataKeyRequest
-
-  @inlinable package init(serial: UInt64, request: DataKeyRequest) {
-    self.serial = serial
-    self.request = request
-  }
-}
+public import Wire  // public: what uses it is inlined into the lcore loop
 
 /// What the cache needs of the AEAD engine whose expanded keys it keeps.
 package struct DataKeySlots {
@@ -34,20 +24,21 @@ package struct DataKeySlots {
 
 /// One lcore's expanded data keys, bounded, in locked memory.
 ///
-/// The way of a key: `find` fails; the caller expands it into `scratch` and opens the packet with it; only if the packet
-/// authenticates does `keepScratch` enter it. So who sends random IDs changes nothing here. (Keys to seal with are kept at once.)
+/// The way of a key: `find` fails; the caller expands it into `scratch` and opens the packet with it; only if the
+/// packet authenticates does `keepScratch` enter it. So who sends random IDs changes nothing here. (Keys to seal with
+/// are kept at once.)
 ///
-/// A set has four ways. A hit counts up its way to at most 15; a key enters with 0 in place of the least used way, and every
-/// sixteenth entry into a set halves its counts. So a key that is hit twice while sixteen others enter its set stays, however
-/// many replayed or rare authenticated IDs pass through; a key no longer used goes after some 64 entries. The hash is keyed at
-/// random: nobody can choose IDs that meet in one set.
+/// A set has four ways. A hit counts up its way to at most 15; a key enters with 0 in place of the least used way, and
+/// every sixteenth entry into a set halves its counts. So a key that is hit twice while sixteen others enter its set
+/// stays, however many replayed or rare authenticated IDs pass through; a key no longer used goes after some 64
+/// entries. The hash is keyed at random: nobody can choose IDs that meet in one set.
 @usableFromInline package struct DataKeyCache: ~Copyable {
   @usableFromInline static let ways = 4
   @usableFromInline static let mostUses: UInt8 = 15
   @usableFromInline static let entriesPerAging: UInt8 = 16
 
   @usableFromInline struct Way {
-    @usableFromInline var tag = DataKeyTag(serial: 0, request: DataKeyRequest(variant: 0, id: 0, epoch: 0))
+    @usableFromInline var tag = DataKeyTag.none
     @usableFromInline var slot: UInt32 = 0
     @usableFromInline var uses: UInt8 = 0
     /// In a set's first way: keys entered since the last aging.
@@ -108,7 +99,8 @@ package struct DataKeySlots {
     return nil
   }
 
-  /// Enters the key in `scratch`, only after a packet has authenticated under it; the least used key's slot becomes `scratch`.
+  /// Enters the key in `scratch`, only after a packet has authenticated under it; the least used key's slot becomes
+  /// `scratch`.
   ///
   /// - Returns: where the key lies now, which is where it lay.
   @discardableResult
@@ -150,7 +142,7 @@ package struct DataKeySlots {
     var erased = 0
     for position in 0..<capacity where table[position].tag.serial != 0 && isDoomed(table[position].tag) {
       operations.erase(slots.base + Int(table[position].slot) * slotSize)
-      table[position].tag = Way().tag
+      table[position].tag = .none
       table[position].uses = 0
       erased += 1
     }
@@ -169,9 +161,9 @@ package struct DataKeySlots {
 
   /// The first way of the tag's set.
   @inlinable borrowing func set(of tag: borrowing DataKeyTag) -> Int {
-    let small = UInt64(tag.request.epoch) &<< 8 | UInt64(tag.request.variant)
+    let small = UInt64(tag.request.epoch) &<< 8 | UInt64(tag.request.variant.rawValue)
     let a = Self.mix(tag.serial ^ seed.0, tag.request.id ^ seed.1)
-    let b = Self.mix(tag.request.sourceHigh ^ a, tag.request.sourceLow ^ seed.1)
+    let b = Self.mix(tag.request.source.high ^ a, tag.request.source.low ^ seed.1)
     let hash = Self.mix(b ^ small, a ^ seed.1)
     return Int(truncatingIfNeeded: hash.multipliedFullWidth(by: setCount).high) &* Self.ways
   }

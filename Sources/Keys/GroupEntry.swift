@@ -1,36 +1,4 @@
-/// The master key options of a received header, as offsets, for looking keys up.
-@usableFromInline package struct NamedPairs: Sendable {
-  /// 0 to 3; 0 means the port's default group.
-  @usableFromInline package var count: Int
-  @usableFromInline package var pairs: InlineArray<3, NamedPair>
-
-  @inlinable package init() {
-    count = 0
-    pairs = InlineArray(repeating: NamedPair(level: 0, index: 0, idOffset: 0, idLength: 0))
-  }
-
-  /// A fourth pair is not taken in: the caller's codec has refused it already.
-  @inlinable package mutating func append(_ pair: NamedPair) {
-    guard count < 3 else { return }
-    pairs[count] = pair
-    count &+= 1
-  }
-}
-
-/// One option: the level's number, the generation mod 256, and where the root key ID lies from the header's first octet.
-@usableFromInline package struct NamedPair: Sendable {
-  @usableFromInline package var level: UInt8
-  @usableFromInline package var index: UInt8
-  @usableFromInline package var idOffset: UInt8
-  @usableFromInline package var idLength: UInt8
-
-  @inlinable package init(level: UInt8, index: UInt8, idOffset: UInt8, idLength: UInt8) {
-    self.level = level
-    self.index = index
-    self.idOffset = idOffset
-    self.idLength = idLength
-  }
-}
+public import Wire  // public: what uses it is inlined into the lcore loop
 
 /// One trust group as lcores see it: plain values and pointers into its `KeyTable`, which outlives every use.
 @usableFromInline package struct GroupEntry: @unchecked Sendable {
@@ -93,19 +61,20 @@
       reserve |= UInt8(truncatingIfNeeded: root.current.index & 3) << (2 * (root.level.rawValue - 1))
     }
     for (position, root) in keys.enumerated() {
-      pairs[position].idOffset = UInt8(truncatingIfNeeded: optionsLength + MasterKeyOption.idOffset)
-      optionsLength += MasterKeyOption.write(root, index: root.current.index, to: options + optionsLength)
+      pairs[position].idOffset = UInt8(truncatingIfNeeded: optionsLength + MasterKeyOption.prefixLength)
+      optionsLength += root.writeOption(index: root.current.index, to: options + optionsLength)
     }
     self.options = UnsafeRawPointer(options)
     sealing = MasterKey(at: masters + current * MasterKey.stride)
   }
 
-  /// The master key of the generations that the options name; nil is `unknown-key`. Only after `KeyTableView.group` matched them.
-  @inlinable package func master(named: borrowing NamedPairs) -> MasterKey? {
-    guard named.count == pairCount else { return nil }
+  /// The master key of the generations that the options name; nil is `unknown-key`. Only after `KeyTableView.group`
+  /// matched them.
+  @inlinable package func master(namedBy header: borrowing SecurityHeader) -> MasterKey? {
+    guard Int(header.optionCount) == pairCount else { return nil }
     var position = 0
     for pair in 0..<min(pairCount, 3) {
-      let generation = named.pairs[pair].index &- pairs[pair].oldest
+      let generation = header.option(pair).index &- pairs[pair].oldest
       guard generation < pairs[pair].generations else { return nil }
       position &+= Int(generation) &* Int(pairs[pair].stride)
     }
@@ -126,16 +95,16 @@
     return MasterKey(at: masters + position &* MasterKey.stride)
   }
 
-  /// Whether the options at `header` name exactly this group's pairs, whatever the generations.
-  @inlinable func isNamed(by named: borrowing NamedPairs, in header: UnsafeRawPointer) -> Bool {
-    guard named.count == pairCount else { return false }
+  /// Whether the options name exactly this group's pairs, whatever the generations.
+  @inlinable func isNamed(by header: borrowing SecurityHeader, at octets: UnsafeRawPointer) -> Bool {
+    guard Int(header.optionCount) == pairCount else { return false }
     for pair in 0..<min(pairCount, 3) {
-      guard named.pairs[pair].level == pairs[pair].level, named.pairs[pair].idLength == pairs[pair].idLength
-      else { return false }
-      let found = header + Int(named.pairs[pair].idOffset)
+      let option = header.option(pair)
+      guard option.level == pairs[pair].level, option.idLength == pairs[pair].idLength else { return false }
+      let found = octets + Int(option.idOffset)
       let expected = options + Int(pairs[pair].idOffset)
       var difference: UInt32 = 0
-      for word in 0..<Int(pairs[pair].idLength &>> 2) {
+      for word in 0..<Int(option.idLength &>> 2) {
         difference |=
           found.loadUnaligned(fromByteOffset: 4 &* word, as: UInt32.self)
           ^ expected.loadUnaligned(fromByteOffset: 4 &* word, as: UInt32.self)
@@ -143,5 +112,13 @@
       guard difference == 0 else { return false }
     }
     return true
+  }
+
+  /// The place in the hash table where a search for this group begins.
+  var home: UInt64 {
+    (0..<pairCount).reduce(KeyTableView.hashStart) { hash, pair in
+      KeyTableView.hash(
+        hash, pairs[pair].level, options + Int(pairs[pair].idOffset), Int(pairs[pair].idLength))
+    }
   }
 }

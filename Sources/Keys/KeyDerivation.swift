@@ -1,29 +1,3 @@
-/// What a data key is derived from, besides the master key (wire format, section 2).
-@usableFromInline package struct DataKeyRequest: Equatable, Sendable {
-  /// The header's V nibble: ID width, context, suite.
-  @usableFromInline package var variant: UInt8
-  @usableFromInline package var epoch: UInt16
-  @usableFromInline package var id: UInt64
-  /// The outer source address as two big-endian numbers, IPv4 as ::ffff:a.b.c.d; zero in the other contexts.
-  @usableFromInline package var sourceHigh: UInt64
-  @usableFromInline package var sourceLow: UInt64
-
-  @inlinable package init(variant: UInt8, id: UInt64, epoch: UInt16, sourceHigh: UInt64 = 0, sourceLow: UInt64 = 0) {
-    self.variant = variant
-    self.epoch = epoch
-    self.id = id
-    self.sourceHigh = sourceHigh
-    self.sourceLow = sourceLow
-  }
-
-  /// Bits C C of the variant are 10.
-  @inlinable var isFromSourceAddress: Bool { variant & 0b0110 == 0b0100 }
-  /// Bit S of the variant is 0.
-  @inlinable var hasLongKey: Bool { variant & 1 == 0 }
-  /// AES blocks per stage: one for each 128 bits of key.
-  @inlinable var blocks: Int { hasLongKey ? 2 : 1 }
-}
-
 /// The KDF of data keys: SP 800-108r1 counter mode over CMAC-AES-256, for a whole burst at once.
 ///
 /// The inputs are one block or two, so that CMAC is AES(K, M ^ K1) or AES(K, AES(K, M1) ^ M2 ^ K1): independent across
@@ -49,7 +23,8 @@
     withUnsafePointer(to: request) { derive($0, count: 1, under: master, with: primitives, into: key) }
   }
 
-  /// Derives the keys of `count` requests under one master key into places of 32 octets each. Nothing of them stays behind.
+  /// Derives the keys of `count` requests under one master key into places of 32 octets each. Nothing of them stays
+  /// behind.
   @inlinable package borrowing func derive(
     _ requests: UnsafePointer<DataKeyRequest>, count: Int, under master: MasterKey,
     with primitives: some KeyPrimitives, into keys: UnsafeMutableRawPointer
@@ -74,14 +49,14 @@
     var used = 0
     for position in 0..<count where requests[position].isFromSourceAddress {
       for i in 1...requests[position].blocks {
-        blocks[used] = Self.firstBlock(requests[position], i, requests[position].sourceHigh &>> 48)
+        blocks[used] = requests[position].firstBlock(i)
         used &+= 1
       }
     }
     let chained = used
     for position in 0..<count where !requests[position].isFromSourceAddress {
       for i in 1...requests[position].blocks {
-        blocks[used] = Self.firstBlock(requests[position], i, requests[position].length) ^ subkey
+        blocks[used] = requests[position].onlyBlock(i) ^ subkey
         used &+= 1
       }
     }
@@ -91,7 +66,7 @@
     if chained > 0 {
       used = 0
       for position in 0..<count where requests[position].isFromSourceAddress {
-        let second = Self.secondBlock(requests[position]) ^ subkey
+        let second = requests[position].secondBlock ^ subkey
         for _ in 0..<requests[position].blocks {
           blocks[used] ^= second
           used &+= 1
@@ -116,28 +91,4 @@
     }
     eraseOctets(scratch.base, count: used &* 16)
   }
-
-  /// i | 'E' | 0x40 + V | 0 | ID | Epoch | two octets of what follows.
-  @inlinable static func firstBlock(_ request: DataKeyRequest, _ i: Int, _ tail: UInt64) -> SIMD16<UInt8> {
-    let head =
-      UInt64(truncatingIfNeeded: i) &<< 56 | 0x45 &<< 48 | UInt64(0x40 | request.variant & 15) &<< 40
-      | request.id &>> 32
-    let rest = request.id &<< 32 | UInt64(request.epoch) &<< 16 | tail & 0xffff
-    return block(head, rest)
-  }
-
-  /// The last 14 octets of the address | L.
-  @inlinable static func secondBlock(_ request: DataKeyRequest) -> SIMD16<UInt8> {
-    block(
-      request.sourceHigh &<< 16 | request.sourceLow &>> 48, request.sourceLow &<< 16 | request.length)
-  }
-
-  @inlinable static func block(_ high: UInt64, _ low: UInt64) -> SIMD16<UInt8> {
-    unsafeBitCast(SIMD2(high.bigEndian, low.bigEndian), to: SIMD16<UInt8>.self)
-  }
-}
-
-extension DataKeyRequest {
-  /// L: the key's length in bits.
-  @inlinable var length: UInt64 { hasLongKey ? 256 : 128 }
 }

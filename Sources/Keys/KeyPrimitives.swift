@@ -4,7 +4,8 @@
   func hmacSHA256(
     key: UnsafeRawBufferPointer, message: UnsafeRawBufferPointer, into output: UnsafeMutableRawPointer)
 
-  /// Expands a 32-octet AES-256 key into 256 octets (aligned to 64) at `schedule`, in whatever form `encryptBlocks` wants.
+  /// Expands a 32-octet AES-256 key into 256 octets (aligned to 64) at `schedule`, in whatever form `encryptBlocks`
+  /// wants.
   func expandAES256(_ key: UnsafeRawPointer, into schedule: UnsafeMutableRawPointer)
 
   /// AES-256-ECB over `count` blocks of 16 octets, in place.

@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// The keys of one installation, immutable: every accepted combination's master key is computed when it is made, in locked
-/// memory that is zeroed when it goes. Lcores read it through `view`.
+/// The keys of one installation, immutable: every accepted combination's master key is computed when it is made, in
+/// locked memory that is zeroed when it goes. Lcores read it through `view`.
 package final class KeyTable: @unchecked Sendable {
   /// The groups that the table was made from, in the order of their indices.
   package let groups: [TrustGroup]
@@ -18,7 +18,7 @@ package final class KeyTable: @unchecked Sendable {
   private let slots: UnsafeMutablePointer<Int32>
 
   private static let lastSerial = Atomic<UInt64>(0)
-  private static let optionsStride = 3 * MasterKeyOption.largest
+  private static let optionsStride = 3 * RootKey.longestOption
 
   /// Computes all master keys: 1 to 27 per group, 320 octets of locked memory each.
   ///
@@ -59,10 +59,10 @@ package final class KeyTable: @unchecked Sendable {
     slots.initialize(repeating: -1, count: mask + 1)
     var longestProbe = 0
     for index in groups.indices {
-      let home = KeyTableView.hash(entries[index].ownPairs, in: entries[index].options)
+      let home = entries[index].home
       var step = 0
-      while slots[(home &+ step) & mask] >= 0 { step += 1 }
-      slots[(home &+ step) & mask] = Int32(index)
+      while slots[KeyTableView.slot(home, step, mask)] >= 0 { step += 1 }
+      slots[KeyTableView.slot(home, step, mask)] = Int32(index)
       longestProbe = max(longestProbe, step)
     }
     view = KeyTableView(
@@ -83,18 +83,6 @@ package final class KeyTable: @unchecked Sendable {
 
   /// The place of a group by its name.
   package func index(ofGroup name: String) -> Int? { groups.firstIndex { $0.name == name } }
-}
-
-extension GroupEntry {
-  /// The pairs as a received header would name them, in `options`.
-  var ownPairs: NamedPairs {
-    var named = NamedPairs()
-    for position in 0..<pairCount {
-      let pair = pairs[position]
-      named.append(NamedPair(level: pair.level, index: 0, idOffset: pair.idOffset, idLength: pair.idLength))
-    }
-    return named
-  }
 }
 
 /// Why a key table was not made.

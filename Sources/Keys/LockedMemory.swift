@@ -1,6 +1,7 @@
 internal import Glibc
 
-/// Octets that hold keys: locked into RAM, left out of core dumps, zero in a forked child, zeroed before they are given back.
+/// Octets that hold keys: locked into RAM, left out of core dumps, zero in a forked child, zeroed before they are given
+/// back.
 @usableFromInline package struct LockedMemory: ~Copyable, @unchecked Sendable {
   /// Page aligned, zero at first.
   @usableFromInline package let base: UnsafeMutableRawPointer
@@ -48,7 +49,8 @@ package struct LockedMemoryError: Error, CustomStringConvertible, Equatable {
 
   package var description: String {
     let limit = LockedMemory.limit.map { "\($0) octets" } ?? "unlimited"
-    return "cannot lock \(octets) octets of key memory (\(String(cString: strerror(code)))); RLIMIT_MEMLOCK is \(limit): "
+    let reason = String(cString: strerror(code))
+    return "cannot lock \(octets) octets of key memory (\(reason)); RLIMIT_MEMLOCK is \(limit): "
       + "raise it with `ulimit -l` or LimitMEMLOCK= in the systemd unit, or make the key cache smaller"
   }
 }

@@ -33,7 +33,8 @@ struct MasterKeyMaker: ~Copyable {
     scratch = try LockedMemory(octets: LockedMemory.pageSize)
   }
 
-  /// Writes the master key of `generations`, which name `rootKeys` in order, and its schedule, subkey and serial to `place`.
+  /// Writes the master key of `generations`, which name `rootKeys` in order, and its schedule, subkey and serial to
+  /// `place`.
   func make(
     _ rootKeys: [RootKey], _ generations: [Generation], serial: UInt64, with primitives: some KeyPrimitives,
     at place: UnsafeMutableRawPointer
@@ -53,7 +54,7 @@ struct MasterKeyMaker: ~Copyable {
     var length = Self.label.utf8CodeUnitCount
     message.copyMemory(from: Self.label.utf8Start, byteCount: length)
     for (root, generation) in zip(rootKeys, generations) {
-      length += MasterKeyOption.write(root, index: generation.index, to: message + length)
+      length += root.writeOption(index: generation.index, to: message + length)
     }
     primitives.hmacSHA256(
       key: UnsafeRawBufferPointer(start: combined, count: 32),
@@ -74,25 +75,5 @@ struct MasterKeyMaker: ~Copyable {
     let reduction: UInt64 = 0x87 & (0 &- high >> 63)
     subkey.storeBytes(of: (high << 1 | low >> 63).bigEndian, as: UInt64.self)
     subkey.storeBytes(of: (low << 1 ^ reduction).bigEndian, toByteOffset: 8, as: UInt64.self)
-  }
-}
-
-/// A master key option as octets (wire format, section 1).
-enum MasterKeyOption {
-  static let idOffset = 4
-  static let largest = idOffset + 32
-
-  /// Type, length, index mod 256, padding 0, ID.
-  ///
-  /// - Returns: the octets written.
-  static func write(_ root: RootKey, index: UInt64, to place: UnsafeMutableRawPointer) -> Int {
-    place.storeBytes(of: root.level.rawValue, as: UInt8.self)
-    place.storeBytes(of: UInt8(truncatingIfNeeded: root.id.count + 2), toByteOffset: 1, as: UInt8.self)
-    place.storeBytes(of: UInt8(truncatingIfNeeded: index), toByteOffset: 2, as: UInt8.self)
-    place.storeBytes(of: 0, toByteOffset: 3, as: UInt8.self)
-    root.id.withUnsafeBytes { id in
-      UnsafeMutableRawBufferPointer(start: place + idOffset, count: id.count).copyMemory(from: id)
-    }
-    return idOffset + root.id.count
   }
 }

@@ -1,3 +1,5 @@
+internal import Wire
+
 /// The level of a root key: the type number of its master key option (wire format, section 1).
 package enum RootKeyLevel: UInt8, CaseIterable, Comparable, Sendable, CustomStringConvertible {
   case trustRegion = 1
@@ -62,5 +64,16 @@ package struct RootKey: Sendable {
     guard let next, next.index < UInt64.max else { return nil }
     return RootKey(
       level: level, id: id, previous: current, current: next, next: Generation(index: next.index + 1, key: key))
+  }
+
+  static let longestOption = MasterKeyOption.prefixLength + 32
+
+  /// Writes the master key option that names a generation of this key, at most `longestOption` octets.
+  ///
+  /// - Returns: the octets written.
+  func writeOption(index: UInt64, to place: UnsafeMutableRawPointer) -> Int {
+    var octets = MutableRawSpan(_unsafeStart: place, byteCount: Self.longestOption)
+    let index = UInt8(truncatingIfNeeded: index)
+    return MasterKeyOption.write(level: level.rawValue, index: index, id: id.span.bytes, into: &octets, at: 0) ?? 0
   }
 }

@@ -2,10 +2,10 @@ public import Synchronization  // public: the loads are inlined into the lcore l
 
 /// What the control thread tells lcores about epochs and counts: 64-bit words in shared memory, no lock.
 ///
-/// Epochs are kept per period, not per group, since a group's depends on nothing else: changing groups touches nothing here.
-/// The control thread stores the floor, then the epochs, then the limit; an lcore loads the limit (`SealingCounter.begin`), then
-/// an epoch, then the floor (`SealingCounter.next`). So who seals in a new epoch starts above its floor, and who uses a
-/// new limit is in the new epoch.
+/// Epochs are kept per period, not per group, since a group's depends on nothing else: changing groups touches nothing
+/// here. The control thread stores the floor, then the epochs, then the limit; an lcore loads the limit
+/// (`SealingCounter.begin`), then an epoch, then the floor (`SealingCounter.next`). So who seals in a new epoch starts
+/// above its floor, and who uses a new limit is in the new epoch.
 @usableFromInline package struct SealingBoard: @unchecked Sendable {
   /// Lcores that can seal: 5 bits of the counter.
   @usableFromInline package static let lcores = 32

@@ -29,7 +29,8 @@
     limit = board.limit
   }
 
-  /// The next packet's Counter field in the low 48 bits; nil is `counter-exhausted`. Never twice the same within one epoch.
+  /// The next packet's Counter field in the low 48 bits; nil is `counter-exhausted`. Never twice the same within one
+  /// epoch.
   @inlinable package mutating func next() -> UInt64? {
     let floor = board.floor
     if count < floor { count = floor }
@@ -47,7 +48,7 @@ package enum SealingNumberError: Error, Equatable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .member(let found): "found member \(found), expected 0 to 63: give this gateway a number of its own in that range"
+    case .member(let found): "found member \(found), expected 0 to 63: give this gateway a number of its own"
     case .lcore(let found): "found sealing lcore \(found), expected 0 to 31: use at most 32 lcores"
     }
   }

@@ -12,7 +12,7 @@ extension TrustGroup {
         }
         if groups[earlier].isDefault, group.isDefault {
           problems.append(
-            .init(path: "\(path).default", message: "\(groups[earlier].name) is the default group already, expected one"))
+            .init(path: "\(path).default", message: "found a second one after \(groups[earlier].name), expected one"))
         }
         if !group.rootKeys.isEmpty, groups[earlier].pairs == group.pairs {
           problems.append(
@@ -103,7 +103,7 @@ extension TrustGroup {
         guard let generation else { continue }
         let here = "\(path).root_keys[\(index)].\(name).key"
         if let twin = seen.first(where: { $0.key == generation.key }) {
-          problems.append(.init(path: here, message: "found the same key as \(twin.path), expected different root keys"))
+          problems.append(.init(path: here, message: "found the key of \(twin.path) again, expected different keys"))
         }
         seen.append((here, generation.key))
       }
@@ -117,7 +117,8 @@ extension TrustGroup {
     return problems
   }
 
-  /// Every accepted choice of one generation per root key, in the order of the master keys in a `KeyTable`: last level fastest.
+  /// Every accepted choice of one generation per root key, in the order of the master keys in a `KeyTable`: last level
+  /// fastest.
   var combinations: [[Generation]] {
     orderedKeys.reduce([[]]) { partial, root in
       partial.flatMap { chosen in root.generations.map { chosen + [$0] } }

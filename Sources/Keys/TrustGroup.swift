@@ -1,4 +1,5 @@
-/// Who may speak with whom: one to three root keys, one per level, and the limits that the group sets (wire format, section 2).
+/// Who may speak with whom: one to three root keys, one per level, and the limits that the group sets (wire format,
+/// section 2).
 package struct TrustGroup: Sendable {
   package var name: String
   /// Used for packets without master key options.

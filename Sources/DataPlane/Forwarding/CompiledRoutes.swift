@@ -107,8 +107,8 @@ struct CompiledRoutes {
     var template = InlineArray<66, UInt8>(repeating: 0)
     for (index, byte) in bytes.enumerated() { template[index] = byte }
     return PeerEntry(
-      port: UInt16(peer.port), isIPv4: isIPv4, carriage: peer.carriage, nextHop: peer.nextHop, source: peer.source,
-      template: template, templateLength: bytes.count, etherLength: etherLength, mtu: Int(port.mtu))
+      template: template, templateLength: bytes.count, port: UInt16(peer.port), isIPv4: isIPv4, carriage: peer.carriage,
+      nextHop: peer.nextHop, source: peer.source, etherLength: etherLength, mtu: Int(port.mtu))
   }
 
   /// Wire format, section 6.

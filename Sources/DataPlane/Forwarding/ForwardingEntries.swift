@@ -24,21 +24,22 @@ struct PortEntry {
 }
 
 struct PeerEntry {
-  static let templateCapacity = 18 + 40 + 8
-
+  /// Ethernet, IP and UDP headers up to the security header; MACs, lengths, checksum and flow fields are filled in per packet.
+  /// The first field, so that a pointer to the entry is a pointer to these octets.
+  var template: InlineArray<66, UInt8>
+  var templateLength: Int
   var port: UInt16
   var isIPv4: Bool
   var carriage: GatewayPlan.Carriage
   var nextHop: IPAddress
   var source: IPAddress
-  /// Ethernet, IP and UDP headers up to the security header; MACs, lengths, checksum and flow fields are filled in per packet.
-  var template: InlineArray<66, UInt8>
-  var templateLength: Int
   var etherLength: Int
   /// Octets of the largest outer IP packet.
   var mtu: Int
 
   var ipLength: Int { isIPv4 ? 20 : 40 }
+  /// Octets of IP and UDP header.
+  var outerLength: Int { templateLength &- etherLength }
 }
 
 struct SealingEntry {

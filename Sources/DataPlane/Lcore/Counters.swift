@@ -6,7 +6,7 @@ package import Wire
 /// received + generated = sent + sum of drops, whenever nothing is under way.
 struct Counters: @unchecked Sendable {
   /// Counters before the drop reasons.
-  enum Kind: Int, CaseIterable { case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, cacheHits, cacheMisses }
+  enum Kind: Int, CaseIterable { case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, cacheHits, cacheMisses, cacheEntries }
 
   /// Groups and peers beyond these are not counted one by one.
   static let maxGroups = 256
@@ -31,6 +31,7 @@ struct Counters: @unchecked Sendable {
   func deallocate() { words.deallocate() }
 
   @inline(__always) func add(_ kind: Kind, _ n: Int = 1) { dpdk_add(words + kind.rawValue, UInt64(truncatingIfNeeded: n)) }
+  func set(_ kind: Kind, _ n: Int) { dpdk_store_release(words + kind.rawValue, UInt64(truncatingIfNeeded: n)) }
   @inline(__always) func drop(_ reason: DropReason, _ n: Int = 1) {
     dpdk_add(words + (Self.drops &+ Int(reason.rawValue)), UInt64(truncatingIfNeeded: n))
   }

@@ -16,7 +16,7 @@ struct OpenItem {
   var group: Int
   /// Set by `open`: nothing to drop means that `inner` is valid and the payload is clear.
   var drop: DropReason?
-  var inner: InnerPayload
+  var inner: InnerPayload?
 
   init(
     packet: UnsafeMutableRawPointer, length: Int, source: IPAddress, sourceIsMapped: Bool, overUDP: Bool, defaultGroup: Int
@@ -29,7 +29,7 @@ struct OpenItem {
     self.defaultGroup = defaultGroup
     header = SecurityHeader(variant: Variant(context: .device, suite: .aes256, isWide: false), id: 0)
     group = -1
-    inner = .none
+    inner = nil
     drop = nil
   }
 
@@ -72,10 +72,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     aad = .allocate(byteCount: Self.aadCapacity, alignment: 16)
   }
 
-  consuming func shutdown() {
-    aad.deallocate()
-    dataKeys.shutdown()
-  }
+  deinit { aad.deallocate() }
 
   /// `count` is at most `DataKeys.width`. `board` has the receiver's epochs; nil accepts every epoch.
   @inline(__always)

@@ -46,10 +46,7 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     aad = .allocate(byteCount: SecurityHeader.maximumLength + 255 * 4, alignment: 16)
   }
 
-  consuming func shutdown() {
-    aad.deallocate()
-    dataKeys.shutdown()
-  }
+  deinit { aad.deallocate() }
 
   /// `count` is at most `DataKeys.width`.
   @inline(__always)

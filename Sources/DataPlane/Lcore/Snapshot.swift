@@ -4,6 +4,7 @@ internal import Wire
 
 /// A security header ready but for offsets, epoch and counter, for one sealing of the forwarding table.
 struct SealTemplate {
+  /// The first field, so that a pointer to the template is a pointer to these octets.
   var octets: InlineArray<128, UInt8>
   var length: Int
   var header: SecurityHeader

@@ -75,7 +75,7 @@ struct PacketRings {
 
   static var lockLimit: Int {
     var limit = rlimit()
-    getrlimit(__rlimit_resource_t(rawValue: 8), &limit)  // RLIMIT_MEMLOCK
+    getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit)
     return limit.rlim_cur > UInt(Int.max) ? Int.max : Int(limit.rlim_cur)
   }
 }
