@@ -19,7 +19,7 @@ struct CompiledRoutes {
     self.plan = plan
     for (index, port) in plan.ports.enumerated() {
       let live = livePorts[index]
-      for address in live.ownAddresses {
+      for address in live.addresses(of: port) {
         // On a clear port the connected network is reached directly; on a protected one nothing is but through a peer.
         if port.role == .clear, !address.address.isLinkLocal {
           add(address.network, RouteEntry(kind: .connected, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
@@ -37,7 +37,7 @@ struct CompiledRoutes {
       }
     }
     for (index, live) in livePorts.enumerated() {
-      for address in live.ownAddresses {
+      for address in live.addresses(of: plan.ports[index]) {
         add(IPPrefix(host: address.address), RouteEntry(kind: .own, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
       }
     }
@@ -53,7 +53,7 @@ struct CompiledRoutes {
     }
     for sealing in sealingPlans {
       peerRanges.append((peers.count, sealing.peers.count))
-      for peer in sealing.peers { peers.append(Self.entry(plan.peers[peer], plan: plan, ports: livePorts)) }
+      for peer in sealing.peers { peers.append(Self.entry(plan.peers[peer], place: peer, plan: plan, ports: livePorts)) }
     }
   }
 
@@ -84,7 +84,7 @@ struct CompiledRoutes {
     }
   }
 
-  private static func entry(_ peer: GatewayPlan.Peer, plan: GatewayPlan, ports: [LivePort]) -> PeerEntry {
+  private static func entry(_ peer: GatewayPlan.Peer, place: Int, plan: GatewayPlan, ports: [LivePort]) -> PeerEntry {
     let port = plan.ports[peer.port]
     let isIPv4 = peer.address.isIPv4
     let nextProtocol = peer.carriage == .udp ? IPProtocol.udp : IPProtocol.statelessEESP
@@ -108,7 +108,7 @@ struct CompiledRoutes {
     for (index, byte) in bytes.enumerated() { template[index] = byte }
     return PeerEntry(
       template: template, templateLength: bytes.count, port: UInt16(peer.port), isIPv4: isIPv4, carriage: peer.carriage,
-      nextHop: peer.nextHop, source: peer.source, etherLength: etherLength, mtu: Int(port.mtu))
+      nextHop: peer.nextHop, source: peer.source, etherLength: etherLength, place: place, mtu: Int(port.mtu))
   }
 
   /// Wire format, section 6.

@@ -34,6 +34,8 @@ struct PeerEntry {
   var nextHop: IPAddress
   var source: IPAddress
   var etherLength: Int
+  /// The peer's place in the plan, for its counter.
+  var place: Int
   /// Octets of the largest outer IP packet.
   var mtu: Int
 

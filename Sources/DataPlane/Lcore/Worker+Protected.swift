@@ -65,7 +65,7 @@ extension Worker {
     }
     protectedCount = openCount
     guard openCount > 0 else { return }
-    opener.open(openItems, count: openCount, keys: state.keys, board: board)
+    opener.open(openItems, count: openCount, keys: state.keys, board: openBoard)
     deliverOpened(openCount, port: port)
   }
 
