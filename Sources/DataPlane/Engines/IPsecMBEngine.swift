@@ -61,6 +61,8 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   package var slotSize: Int { (Self.markOffset + MemoryLayout<SlotMark>.size + 63) & ~63 }
 
+  package var lockedSize: Int { slotSize }
+
   package func prepareSlot(_ slot: UnsafeMutableRawPointer) {
     eraseSlot(slot)
   }

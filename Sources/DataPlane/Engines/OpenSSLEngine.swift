@@ -57,6 +57,8 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
 
   package var slotSize: Int { 64 }
 
+  package var lockedSize: Int { slotSize &+ 2 &* COpenSSL_gcm_size() }
+
   package func prepareSlot(_ slot: UnsafeMutableRawPointer) throws(EngineError) {
     memset(slot, 0, slotSize)
     guard let aes256 = COpenSSL_gcm_new(false) else { throw Self.memoryNotLocked }
