@@ -103,7 +103,7 @@ import Wire
     #expect(try ProcessMemory.occurrences(of: key.bytes) == [])
   }
 
-  /// What the library locks for a slot counts too: OpenSSL's contexts are some thirty times its slot.
+  /// What the library locks for a slot counts too: OpenSSL's contexts are some forty times its slot.
   @Test(arguments: EngineDecision.Engine.allCases)
   func cacheKeepsWithinItsOctets(_ which: EngineDecision.Engine) throws {
     let engine = try makeEngine(which)
