@@ -6,6 +6,8 @@
 /// assumed.
 package struct RecordSlots {
   private let medium: any RecordMedium
+  /// What `load` found, and may have seen in memory only: the last writer's sync may have failed.
+  private var unsettled: CounterRecord?
 
   package init(medium: any RecordMedium) { self.medium = medium }
 
@@ -20,7 +22,7 @@ package struct RecordSlots {
     case foreign
   }
 
-  func load() throws(RecordError) -> Found {
+  mutating func load() throws(RecordError) -> Found {
     let octets = try medium.readRecord()
     guard octets.contains(where: { $0 != 0 }) else { return .nothing }
     let size = CounterRecord.slotSize
@@ -31,17 +33,28 @@ package struct RecordSlots {
       return isOurs ? .broken : .foreign
     }
     let isWitnessed = try medium.readWitness() == Self.witness(of: latest, stamp: medium.stamp())
+    unsettled = latest
     return .record(latest, isWitnessed: isWitnessed)
   }
 
   /// Returns when the record is durable. A record that failed is written to the same slot again, never to the last good
   /// one.
-  package func save(_ record: CounterRecord) throws(RecordError) {
-    try medium.writeRecord(record.slot, at: Int(record.sequence & 1) * CounterRecord.slotSize)
+  package mutating func save(_ record: CounterRecord) throws(RecordError) {
+    if let found = unsettled {
+      // The other slot is overwritten next: this one must outlast a torn write. It gets no witness: it may be an old one.
+      try write(found)
+      try medium.syncRecord()
+      unsettled = nil
+    }
+    try write(record)
     // Before the sync: the witness is for a restart in the same boot, which sees what was written whether synced or
     // not, and a kill between the two costs a lead.
     try medium.writeWitness(Self.witness(of: record, stamp: medium.stamp()))
     try medium.syncRecord()
+  }
+
+  private func write(_ record: CounterRecord) throws(RecordError) {
+    try medium.writeRecord(record.slot, at: Int(record.sequence & 1) * CounterRecord.slotSize)
   }
 
   private static func witness(of record: CounterRecord, stamp: RecordStamp) -> [UInt8] {

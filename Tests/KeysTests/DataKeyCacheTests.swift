@@ -105,7 +105,7 @@ private final class Slots {
   @Test func whatDoesNotAuthenticateChangesNothing() throws {
     var cache = try cache(keys: 64)
     for id in 0..<32 as Range<UInt64> { open(tag(id), in: &cache) }
-    let held = (0..<32 as Range<UInt64>).filter { open(tag($0), in: &cache) }
+    let held = (0..<32 as Range<UInt64>).filter { cache.find(tag($0)) != nil }
     #expect(cache.count == held.count)
     for id in 1000..<200_000 as Range<UInt64> { open(tag(id), in: &cache, authenticates: false) }
     #expect(cache.count == held.count)

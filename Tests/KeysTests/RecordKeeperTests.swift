@@ -282,8 +282,8 @@ import Testing
 
   /// A record that the node believes: in its slot, and witnessed.
   private func writeWitnessed(_ record: CounterRecord) throws {
-    let medium = disk.opened()
-    try RecordSlots(medium: medium).save(record)
+    var slots = RecordSlots(medium: disk.opened())
+    try slots.save(record)
   }
 
   @Test func noWindowEndsWhileALeadIsAhead() throws {
