@@ -33,9 +33,9 @@ package struct DataKeySlots {
 /// however many replayed or rare authenticated IDs pass through; one no longer used goes after at most 24 entries. The
 /// hash is keyed at random: nobody can choose IDs that meet in one set.
 @usableFromInline package struct DataKeyCache: ~Copyable {
-  @usableFromInline static let ways = 4
-  @usableFromInline static let mostUses: UInt8 = 7
-  @usableFromInline static let entriesPerAging: UInt8 = 8
+  @inlinable static var ways: Int { 4 }
+  @inlinable static var mostUses: UInt8 { 7 }
+  @inlinable static var entriesPerAging: UInt8 { 8 }
 
   @usableFromInline struct Way {
     @usableFromInline var tag = DataKeyTag.none

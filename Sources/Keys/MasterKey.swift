@@ -2,9 +2,9 @@
 ///
 /// Layout in octets: 0 AES-256 schedule (256, aligned to 64, opaque), 256 CMAC subkey K1 (16), 272 serial (8).
 @usableFromInline package struct MasterKey: Equatable, @unchecked Sendable {
-  @usableFromInline package static let stride = 320
-  @usableFromInline static let subkeyOffset = 256
-  @usableFromInline static let serialOffset = 272
+  @inlinable package static var stride: Int { 320 }
+  @inlinable static var subkeyOffset: Int { 256 }
+  @inlinable static var serialOffset: Int { 272 }
 
   @usableFromInline let base: UnsafeRawPointer
 
