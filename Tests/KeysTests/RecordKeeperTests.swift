@@ -124,6 +124,28 @@ import Testing
     #expect(try self.keeper(at: start + 1300).start == .broken)
   }
 
+  /// Killed between write and sync, then without power: the torn slot is not believed, and the other one is there.
+  @Test func aTornWriteLeavesTheOtherSlot() throws {
+    for seed in 0..<64 as Range<UInt64> {
+      let disk = SimulatedDisk()
+      let keeper = try RecordKeeper(
+        medium: disk.opened(), path: "r", periods: [600], clock: start, bootID: disk.bootID, random: { 400 })
+      keeper.tick(clock: start + 700)
+      disk.diesAt = disk.steps + 2
+      keeper.tick(clock: start + 1400)
+      var draw: UInt64 = 0
+      disk.losePower {
+        draw += 1
+        return draw == 1 ? 0 : seed &* 0x9e37_79b9 &* draw >> 7
+      }
+      disk.diesAt = nil
+      let again = try RecordKeeper(
+        medium: disk.opened(), path: "r", periods: [600], clock: 0, bootID: disk.bootID, random: { 0 })
+      #expect(again.start == .otherBoot)
+      #expect(again.board.openEpoch(period: 600) ?? 0 >= 2001)
+    }
+  }
+
   @Test func leavesOtherFilesAlone() throws {
     disk.putBack(Array("trust_groups:\n".utf8), asNewFile: true)
     let error = try #require(throws: RecordError.self) { try keeper(at: start) }
