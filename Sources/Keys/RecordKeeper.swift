@@ -104,6 +104,16 @@ package final class RecordKeeper: @unchecked Sendable {
   /// Why sealing stands still, when the record cannot be written.
   package var problem: RecordError? { lock.withLock { _ in failure } }
 
+  /// How long a start that leads by more than one epoch still waits before it may seal in groups of this period.
+  package func secondsUntilSealing(period: Int, clock: UInt64 = NodeSystem.clock()) -> UInt64 {
+    lock.withLock { _ in
+      let period = UInt32(clamping: period)
+      guard let durable, memory.board.sealEpoch(period: period) == nil else { return 0 }
+      let from = (max(durable.leadEpoch(period: period), 1) - 1) * UInt64(period)
+      return from > clock ? from - clock : 0
+    }
+  }
+
   /// To be called every 50 ms or so, from any thread: half a block must outlast the time between two calls, which it
   /// does up to 160 million packets a second and lcore.
   package func tick(clock: UInt64 = NodeSystem.clock()) {

@@ -54,11 +54,12 @@ import Testing
     #expect(second.start == .otherBoot)
     #expect(second.board.sealEpoch(period: 600) == nil, "2002 is two ahead of the clock")
     #expect(second.board.openEpoch(period: 600) == 2000)
+    #expect(second.secondsUntilSealing(period: 600, clock: start + 60) == 540)
     second.tick(clock: start + 599)
     #expect(second.board.sealEpoch(period: 600) == nil)
     second.tick(clock: start + 600)
     #expect(second.board.sealEpoch(period: 600) == 2002)
-    second.tick(clock: start + 600)
+    #expect(second.secondsUntilSealing(period: 600, clock: start + 600) == 0)
     // A clock set back does not take the epoch back, nor the permission.
     second.tick(clock: start)
     #expect(second.board.sealEpoch(period: 600) == 2002)
@@ -136,7 +137,7 @@ import Testing
       var draw: UInt64 = 0
       disk.losePower {
         draw += 1
-        return draw == 1 ? 0 : seed &* 0x9e37_79b9 &* draw >> 7
+        return draw == 1 ? 0 : (seed &* 0x9e37_79b9 &* draw) >> 7
       }
       disk.diesAt = nil
       let again = try RecordKeeper(
