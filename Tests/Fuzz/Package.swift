@@ -5,6 +5,7 @@ import PackageDescription
 /// `package` declarations are visible within one package name, which SwiftPM takes from the folder of the clone.
 let keyweave = URL(fileURLWithPath: Context.packageDirectory).deletingLastPathComponent().deletingLastPathComponent()
   .lastPathComponent.lowercased()
+let packageName = String(keyweave.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
 
 let package = Package(
   name: "fuzz",
@@ -14,6 +15,6 @@ let package = Package(
     .executableTarget(
       name: "fuzz",
       dependencies: ["CLibFuzzer", .product(name: "KeyweaveModules", package: keyweave)], packageAccess: false,
-      swiftSettings: [.enableUpcomingFeature("MemberImportVisibility"), .unsafeFlags(["-package-name", keyweave])]),
+      swiftSettings: [.enableUpcomingFeature("MemberImportVisibility"), .unsafeFlags(["-package-name", packageName])]),
   ]
 )
