@@ -49,7 +49,7 @@ format: ## mend the format of every Swift file
 	$(SWIFT) format --in-place --recursive $(SOURCES)
 
 check-loop: build ## show that the lcore loop neither counts references nor allocates
-	@.ci/check-loop .build/release/keyweave
+	@.ci/check-loop --self-test .build/release/keyweave
 
 perf: host ## measure the engines and the loop, in multiples of raw AES-GCM (PERF=ARGUMENTS)
 	$(BUILD) --package-path perf --product keyweave-perf
