@@ -38,7 +38,7 @@ let package = Package(
       name: "CDPDK", path: "CShims/CDPDK", cSettings: dpdk,
       linkerSettings: [
         "rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_fib", "rte_rcu", "rte_ip_frag",
-        "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_bus_vdev",
+        "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_net_af_packet", "rte_bus_vdev",
       ].map { .linkedLibrary($0) }),
     .target(name: "COpenSSL", path: "CShims/COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
     .target(name: "Wire", swiftSettings: swift + [.strictMemorySafety()]),

@@ -331,7 +331,10 @@ void *dpdk_pcapng_fdopen(int fd, const char *application, const char *comment) {
 }
 uint32_t dpdk_pcapng_mbuf_size(uint32_t length) { return rte_pcapng_mbuf_size(length); }
 dpdk_mbuf *dpdk_pcapng_copy(uint16_t port, uint16_t queue, const dpdk_mbuf *m, void *pool, bool outgoing) {
-  return (dpdk_mbuf *)rte_pcapng_copy(port, queue, real(m), pool, UINT32_MAX, rte_get_tsc_cycles(),
+  // 22.11 takes its time base anew in every call, so that a time read before the call lies before the base and wraps around to
+  // the year 2251: ten microseconds more keep it ahead.
+  uint64_t now = rte_get_tsc_cycles() + rte_get_tsc_hz() / 100000;
+  return (dpdk_mbuf *)rte_pcapng_copy(port, queue, real(m), pool, UINT32_MAX, now,
                                       outgoing ? RTE_PCAPNG_DIRECTION_OUT : RTE_PCAPNG_DIRECTION_IN);
 }
 long dpdk_pcapng_write_packets(void *file, dpdk_mbuf **mbufs, uint16_t count) {
