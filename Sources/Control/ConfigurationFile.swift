@@ -20,7 +20,8 @@ package struct ConfigurationFile: Sendable {
   {
     let file = absolute(path, in: FileManager.default.currentDirectoryPath)
     let findings = Findings(file: path)
-    guard let octets = FileManager.default.contents(atPath: file) else {
+    // One octet more than is read, so that a larger file is seen to be one.
+    guard let octets = try? FileHandle(forReadingFrom: URL(fileURLWithPath: file)).read(upToCount: sizeLimit + 1) else {
       findings.mistake(
         "", found: "a file that cannot be read", expected: "a configuration", fix: "correct the path or its permissions"
       )

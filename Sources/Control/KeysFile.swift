@@ -22,11 +22,11 @@ package struct KeysFile: Sendable {
 
   static let lifetimeInPeriods: UInt64 = 1 << 15
 
-  enum Field: String, SectionField {
+  package enum Field: String, SectionField {
     case trustGroups = "trust_groups"
   }
 
-  enum GroupField: String, SectionField {
+  package enum GroupField: String, SectionField {
     case name
     case isDefault = "default"
     case epochPeriod = "epoch_period"
@@ -35,11 +35,11 @@ package struct KeysFile: Sendable {
     case rootKeys = "root_keys"
   }
 
-  enum RootKeyField: String, SectionField {
+  package enum RootKeyField: String, SectionField {
     case level, id, previous, current, next
   }
 
-  enum GenerationField: String, SectionField {
+  package enum GenerationField: String, SectionField {
     case index, key, expires
   }
 
