@@ -46,8 +46,8 @@ extension ConfigurationDraft {
     }
   }
 
-  /// IPv6 needs 1280 octets on every link (RFC 8200, section 5); an IPv4 host must be able to take 576 (RFC 791). Each port
-  /// is reported once, for the route and peer that need most.
+  /// IPv6 needs 1280 octets on every link (RFC 8200, section 5); an IPv4 host must be able to take 576 (RFC 791). Each
+  /// port is reported once, for the route and peer that need most.
   func check(_ mtus: [InnerMTU]) {
     for port in ports {
       let missing = mtus.filter { $0.port == port.value.name }.compactMap { mtu -> (octets: Int, mtu: InnerMTU)? in

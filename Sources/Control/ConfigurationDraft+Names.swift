@@ -97,14 +97,16 @@ extension ConfigurationDraft {
       guard let policy = groups.first(where: { $0.value.name == protection.group })?.value else {
         findings.warning(
           "\(placed.path).group",
-          "no policy for \"\(protection.group)\" in `groups`: everything received from the group will be dropped (policy-inner)"
+          "no policy for \"\(protection.group)\" in `groups`: everything received from the group will be dropped "
+            + "(policy-inner)"
         )
         continue
       }
       if !policy.forms.contains(protection.mode) {
         findings.warning(
           "\(placed.path).mode",
-          "the policy of \"\(policy.name)\" does not accept \(protection.mode.rawValue): answers in it will be dropped (policy-inner)"
+          "the policy of \"\(policy.name)\" does not accept \(protection.mode.rawValue): answers in it will be dropped "
+            + "(policy-inner)"
         )
       }
     }

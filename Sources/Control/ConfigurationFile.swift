@@ -1,6 +1,7 @@
 internal import Foundation
 
-/// A configuration file with its keys file, read and held against each other: what `run`, `reload` and `check` start from.
+/// A configuration file with its keys file, read and held against each other: what `run`, `reload` and `check` start
+/// from.
 package struct ConfigurationFile: Sendable {
   package let path: String
   package let configuration: Configuration

@@ -9,7 +9,8 @@ final class Workspace {
 
   init() throws {
     directory = NSTemporaryDirectory() + "/keyweave-\(UUID().uuidString.prefix(8))"
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    try FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
   }
 
   deinit { try? FileManager.default.removeItem(atPath: directory) }
