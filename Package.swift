@@ -16,6 +16,16 @@ let swift: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// IPsec-MB exists for x86-64 only; KEYWEAVE_WITHOUT_IPSEC_MB=1 leaves it out there as well.
+#if arch(x86_64)
+  let ipsecMB = Context.environment["KEYWEAVE_WITHOUT_IPSEC_MB"] == nil
+#else
+  let ipsecMB = false
+#endif
+
+/// Settings of the modules that name an engine.
+let engines: [SwiftSetting] = swift + (ipsecMB ? [.define("IPSEC_MB")] : [])
+
 let package = Package(
   name: "keyweave",
   products: [.executable(name: "keyweave", targets: ["keyweave"])],
@@ -30,13 +40,14 @@ let package = Package(
         "rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_fib", "rte_rcu", "rte_ip_frag",
         "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_bus_vdev",
       ].map { .linkedLibrary($0) }),
-    .target(name: "CIPsecMB", path: "CShims/CIPsecMB", linkerSettings: [.linkedLibrary("IPSec_MB")]),
     .target(name: "COpenSSL", path: "CShims/COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
     .target(name: "CPcap", path: "CShims/CPcap", linkerSettings: [.linkedLibrary("pcap")]),
     .target(name: "Wire", swiftSettings: swift + [.strictMemorySafety()]),
     .target(name: "Keys", dependencies: ["Wire"], swiftSettings: swift),
     .target(
-      name: "DataPlane", dependencies: ["CDPDK", "CIPsecMB", "COpenSSL", "Keys", "Wire"], swiftSettings: swift),
+      name: "DataPlane",
+      dependencies: ["CDPDK", "COpenSSL", "Keys", "Wire"] + (ipsecMB ? ["CIPsecMB"] : []),
+      exclude: ipsecMB ? [] : ["Engines/IPsecMBEngine.swift"], swiftSettings: engines),
     .target(
       name: "Control", dependencies: ["Keys", "Wire", .product(name: "Yams", package: "Yams")], swiftSettings: swift),
     .executableTarget(
@@ -49,9 +60,11 @@ let package = Package(
     .testTarget(name: "WireTests", dependencies: ["Support", "Wire"], swiftSettings: swift),
     .testTarget(name: "KeysTests", dependencies: ["Keys", "Support", "Wire"], swiftSettings: swift),
     .testTarget(
-      name: "DataPlaneTests", dependencies: ["DataPlane", "Keys", "Support", "Wire"], swiftSettings: swift),
+      name: "DataPlaneTests", dependencies: ["DataPlane", "Keys", "Support", "Wire"], swiftSettings: engines),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Keys", "Support", "Wire"], swiftSettings: swift),
     .testTarget(name: "InteropTests", dependencies: ["Support"], swiftSettings: swift),
-  ],
+  ]
+    + (ipsecMB
+      ? [.target(name: "CIPsecMB", path: "CShims/CIPsecMB", linkerSettings: [.linkedLibrary("IPSec_MB")])] : []),
   swiftLanguageModes: [.v6]
 )

@@ -82,6 +82,8 @@ uint64_t dpdk_get_tsc_hz(void);
 int dpdk_eal_remote_launch(int (*function)(void *), void *argument, unsigned lcore);
 int dpdk_eal_wait_lcore(unsigned lcore);
 int dpdk_socket_id(void);
+/// Sleeps; the calling thread gives its processor away.
+void dpdk_pause_us(unsigned microseconds);
 
 // Memory pools
 void *dpdk_pktmbuf_pool_create(const char *name, unsigned count, unsigned cache, uint16_t data_room);

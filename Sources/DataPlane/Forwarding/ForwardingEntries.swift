@@ -1,0 +1,76 @@
+internal import Wire
+
+/// What the lcores read of the forwarding table: plain values in memory that never changes once it is published.
+
+struct PortEntry {
+  var dpdkPort: UInt16
+  var mac: MACAddress
+  var mtu: UInt16
+  /// 0xFFFF: frames carry no tag.
+  var vlan: UInt16
+  var isProtected: Bool
+  var mode: GatewayPlan.Mode
+  /// Index of the port on the other side of the bump, or -1.
+  var pair: Int16
+  /// Group of packets without options, or -1.
+  var defaultGroup: Int16
+  /// Ethernet mode: index of the sealing that its frames get, or -1.
+  var frameSealing: Int16
+  /// Ethernet mode: the group whose opened frames leave here, or -1.
+  var frameGroup: Int16
+
+  static var untagged: UInt16 { 0xFFFF }
+  var etherLength: Int { vlan == Self.untagged ? 14 : 18 }
+}
+
+struct PeerEntry {
+  /// Ethernet, IP and UDP headers up to the security header; MACs, lengths, checksum and flow fields are filled in per packet.
+  /// The first field, so that a pointer to the entry is a pointer to these octets.
+  var template: InlineArray<66, UInt8>
+  var templateLength: Int
+  var port: UInt16
+  var isIPv4: Bool
+  var carriage: GatewayPlan.Carriage
+  var nextHop: IPAddress
+  var source: IPAddress
+  var etherLength: Int
+  /// Octets of the largest outer IP packet.
+  var mtu: Int
+
+  var ipLength: Int { isIPv4 ? 20 : 40 }
+  /// Octets of IP and UDP header.
+  var outerLength: Int { templateLength &- etherLength }
+}
+
+struct SealingEntry {
+  var group: Int
+  var mode: GatewayPlan.Mode
+  var carriage: GatewayPlan.Carriage
+  var suite: Suite
+  var context: KeyContext
+  var coffset: UInt8
+  var ioffset: UInt8
+  /// 0 to 63, or 0xFF to copy.
+  var dscp: UInt8
+  /// Octets of the security header.
+  var headerLength: Int
+  var firstPeer: Int
+  var peerCount: Int
+
+  static var copyDSCP: UInt8 { 0xFF }
+}
+
+struct RouteEntry {
+  enum Kind: UInt8 { case none, own, connected, via, seal, bypass }
+  var kind: Kind
+  var port: Int16
+  /// Index of the SealingEntry of `seal`.
+  var sealing: Int16
+  var nextHop: IPAddress
+}
+
+/// What the longest prefix says of an address, in both of its roles: where packets to it go, and which groups may send from it.
+struct PrefixEntry {
+  var route: UInt16
+  var speakers: UInt16
+}

@@ -1,0 +1,100 @@
+internal import CDPDK
+internal import Synchronization
+internal import Wire
+
+/// Where packets go, and who may have sent them. Immutable; lcores reach it by pointer and never retain it.
+///
+/// One lookup per address answers both questions: the table holds every prefix of the routes and of the groups' permissions,
+/// and each entry carries the route and the set of groups that cover it.
+final class ForwardingTable: @unchecked Sendable {
+  struct Failure: Error, CustomStringConvertible { let description: String }
+
+  let fib4: UnsafeMutableRawPointer
+  let fib6: UnsafeMutableRawPointer
+  let prefixes: UnsafeMutableBufferPointer<PrefixEntry>
+  let routes: UnsafeMutableBufferPointer<RouteEntry>
+  let sealings: UnsafeMutableBufferPointer<SealingEntry>
+  let peers: UnsafeMutableBufferPointer<PeerEntry>
+  let ports: UnsafeMutableBufferPointer<PortEntry>
+  /// speakers x speakerWords: bit g of a set says that group g may speak.
+  let speakers: UnsafeMutableBufferPointer<UInt64>
+  let speakerWords: Int
+  /// Per group: which payload forms it may use, bit = PayloadForm's raw value; and whether sources are checked.
+  let forms: UnsafeMutableBufferPointer<UInt8>
+  let plan: GatewayPlan
+
+  static let maxPrefixes = 0x7FFE
+  private static let serial = Atomic<UInt64>(0)
+
+  init(plan: GatewayPlan, ports livePorts: [LivePort], groupCount: Int, headerLengths: [Int]) throws(Failure) {
+    self.plan = plan
+    let compiled = CompiledRoutes(plan: plan, ports: livePorts)
+    let table = compiled.merged(policies: plan.policies, groupCount: groupCount)
+    guard table.entries.count <= Self.maxPrefixes else {
+      throw Failure(description: "\(table.entries.count) prefixes; the forwarding table holds \(Self.maxPrefixes)")
+    }
+    let number = Self.serial.wrappingAdd(1, ordering: .relaxed).newValue
+    let ipv4 = table.entries.filter { $0.prefix.address.isIPv4 }
+    let ipv6 = table.entries.filter { !$0.prefix.address.isIPv4 }
+    // Prefixes beyond /24 share a group of 256 entries per /24.
+    let long = Set(ipv4.filter { $0.prefix.length > 24 }.map { $0.prefix.address.ipv4 >> 8 }).count
+    guard let fib4 = dpdk_fib_create("kw4-\(number)", UInt32(ipv4.count), UInt32(long), 0) else {
+      throw Failure(description: "no memory for the IPv4 forwarding table (\(ipv4.count) prefixes): \(String(cString: dpdk_last_error()))")
+    }
+    guard let fib6 = dpdk_fib6_create("kw6-\(number)", UInt32(ipv6.count), 0) else {
+      dpdk_fib_free(fib4)
+      throw Failure(description: "no memory for the IPv6 forwarding table (\(ipv6.count) prefixes): \(String(cString: dpdk_last_error()))")
+    }
+    self.fib4 = fib4
+    self.fib6 = fib6
+    prefixes = .copied(from: [PrefixEntry(route: 0, speakers: 0)] + table.entries.map(\.entry))
+    routes = .copied(from: compiled.routes)
+    sealings = .copied(from: compiled.sealings(headerLengths: headerLengths))
+    peers = .copied(from: compiled.peers)
+    ports = .copied(from: compiled.ports)
+    speakers = .copied(from: table.speakers)
+    speakerWords = table.speakerWords
+    forms = .copied(from: (0..<max(1, groupCount)).map { group in
+      plan.policies.first { $0.group == group }?.forms.reduce(0) { $0 | 1 << $1.rawValue } ?? 0
+    })
+    for (index, entry) in table.entries.enumerated() {
+      let nextHop = UInt64(index + 1)
+      let address = entry.prefix.address
+      let failed =
+        address.isIPv4
+        ? dpdk_fib_add(fib4, address.ipv4, entry.prefix.length, nextHop)
+        : dpdk_fib6_add(fib6, address.octets, entry.prefix.length, nextHop)
+      guard failed == 0 else {
+        throw Failure(description: "the forwarding table did not take \(entry.prefix): error \(-failed)")
+      }
+    }
+  }
+
+  deinit {
+    dpdk_fib_free(fib4)
+    dpdk_fib6_free(fib6)
+    prefixes.deallocate()
+    routes.deallocate()
+    sealings.deallocate()
+    peers.deallocate()
+    ports.deallocate()
+    speakers.deallocate()
+    forms.deallocate()
+  }
+}
+
+extension UnsafeMutableBufferPointer {
+  /// A copy outside the heap of Swift's objects: readers need no retain.
+  static func copied(from array: [Element]) -> Self {
+    let buffer = Self.allocate(capacity: Swift.max(1, array.count))
+    _ = buffer.initialize(from: array)
+    return buffer
+  }
+}
+
+extension IPAddress {
+  /// Sixteen octets in the order of the wire.
+  var octets: [UInt8] {
+    (0..<16).map { UInt8(truncatingIfNeeded: ($0 < 8 ? high : low) >> UInt64(56 - 8 * ($0 % 8))) }
+  }
+}

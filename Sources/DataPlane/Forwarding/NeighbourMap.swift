@@ -1,0 +1,31 @@
+internal import CDPDK
+internal import Wire
+
+/// Address to MAC, as lcores see it: one writer (the slow path), lock-free readers.
+struct NeighbourMap: @unchecked Sendable {
+  static let capacity: UInt32 = 8192
+  private let hash: UnsafeMutableRawPointer
+
+  init?(name: String) {
+    guard let hash = dpdk_hash_create(name, Self.capacity) else { return nil }
+    self.hash = hash
+  }
+  func free() { dpdk_hash_free(hash) }
+
+  @inline(__always)
+  func mac(of address: IPAddress, port: Int) -> MACAddress? {
+    var key = (UInt64(truncatingIfNeeded: port), address.high, address.low)
+    var value: UInt64 = 0
+    let found = withUnsafePointer(to: &key) {
+      $0.withMemoryRebound(to: UInt64.self, capacity: 3) { dpdk_hash_lookup_data(hash, $0, &value) }
+    }
+    return found ? MACAddress(rawValue: value) : nil
+  }
+
+  /// The slow path's: nil withdraws. False when the map is full.
+  func publish(_ address: IPAddress, port: Int, mac: MACAddress?) -> Bool {
+    let key = [UInt64(port), address.high, address.low]
+    guard let mac else { return dpdk_hash_del_key(hash, key) >= 0 }
+    return dpdk_hash_add_key_data(hash, key, mac.rawValue) == 0
+  }
+}

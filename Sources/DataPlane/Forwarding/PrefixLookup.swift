@@ -1,0 +1,100 @@
+internal import CDPDK
+internal import Wire
+
+/// One lcore's bulk lookups: addresses of both families in, one entry each out, in two calls to the library at most.
+struct PrefixLookup {
+  static var capacity: Int { 64 }
+
+  private let addresses4: UnsafeMutablePointer<UInt32>
+  private let addresses6: UnsafeMutablePointer<UInt8>
+  private let nextHops: UnsafeMutablePointer<UInt64>
+  private let places: UnsafeMutablePointer<Int>
+
+  init() {
+    addresses4 = .allocate(capacity: Self.capacity)
+    addresses6 = .allocate(capacity: Self.capacity * 16)
+    nextHops = .allocate(capacity: Self.capacity)
+    places = .allocate(capacity: Self.capacity)
+  }
+  func deallocate() {
+    addresses4.deallocate()
+    addresses6.deallocate()
+    nextHops.deallocate()
+    places.deallocate()
+  }
+
+  /// `count` up to `capacity`. What matches nothing gets entry 0: no route, no speaker.
+  @inline(__always)
+  func find(
+    _ addresses: UnsafePointer<IPAddress>, count: Int, in table: ForwardingView, into entries: UnsafeMutablePointer<PrefixEntry>
+  ) {
+    var count4 = 0
+    var count6 = 0
+    for index in 0..<count {
+      let address = addresses[index]
+      if address.isIPv4 {
+        addresses4[count4] = address.ipv4
+        places[count4] = index
+        count4 &+= 1
+      } else {
+        count6 &+= 1
+        places[Self.capacity &- count6] = index
+        let octets = UnsafeMutableRawPointer(addresses6 + (count6 &- 1) &* 16)
+        octets.storeBytes(of: address.high.bigEndian, as: UInt64.self)
+        octets.storeBytes(of: address.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+      }
+    }
+    if count4 > 0 {
+      dpdk_fib_lookup_bulk(table.fib4, addresses4, nextHops, Int32(truncatingIfNeeded: count4))
+      for index in 0..<count4 { entries[places[index]] = table.prefixes[Int(truncatingIfNeeded: nextHops[index])] }
+    }
+    if count6 > 0 {
+      dpdk_fib6_lookup_bulk(table.fib6, addresses6, nextHops, Int32(truncatingIfNeeded: count6))
+      for index in 0..<count6 {
+        entries[places[Self.capacity &- 1 &- index]] = table.prefixes[Int(truncatingIfNeeded: nextHops[index])]
+      }
+    }
+  }
+}
+
+/// The forwarding table by its pointers: what a lcore holds for one burst, without retaining anything.
+struct ForwardingView {
+  let fib4: UnsafeMutableRawPointer
+  let fib6: UnsafeMutableRawPointer
+  let prefixes: UnsafePointer<PrefixEntry>
+  let routes: UnsafePointer<RouteEntry>
+  let sealings: UnsafePointer<SealingEntry>
+  let peers: UnsafePointer<PeerEntry>
+  let ports: UnsafePointer<PortEntry>
+  let portCount: Int
+  let speakers: UnsafePointer<UInt64>
+  let speakerWords: Int
+  let forms: UnsafePointer<UInt8>
+  let bypassUnmatched: Bool
+  let mssClamp: Bool
+  let listenPort: UInt16
+
+  /// `table` must outlive the view.
+  init(_ table: ForwardingTable) {
+    fib4 = table.fib4
+    fib6 = table.fib6
+    prefixes = UnsafePointer(table.prefixes.baseAddress.unsafelyUnwrapped)
+    routes = UnsafePointer(table.routes.baseAddress.unsafelyUnwrapped)
+    sealings = UnsafePointer(table.sealings.baseAddress.unsafelyUnwrapped)
+    peers = UnsafePointer(table.peers.baseAddress.unsafelyUnwrapped)
+    ports = UnsafePointer(table.ports.baseAddress.unsafelyUnwrapped)
+    portCount = table.plan.ports.count
+    speakers = UnsafePointer(table.speakers.baseAddress.unsafelyUnwrapped)
+    speakerWords = table.speakerWords
+    forms = UnsafePointer(table.forms.baseAddress.unsafelyUnwrapped)
+    bypassUnmatched = table.plan.bypassUnmatched
+    mssClamp = table.plan.mssClamp
+    listenPort = table.plan.listenPort
+  }
+
+  @inline(__always) func maySpeak(group: Int, _ entry: PrefixEntry) -> Bool {
+    let word = speakers[Int(entry.speakers) &* speakerWords &+ group >> 6]
+    return word >> UInt64(truncatingIfNeeded: group & 63) & 1 == 1
+  }
+  @inline(__always) func mayUse(group: Int, _ form: PayloadForm) -> Bool { forms[group] >> form.rawValue & 1 == 1 }
+}

@@ -1,0 +1,127 @@
+package import Wire
+
+/// What a gateway shall do, as plain values: the data plane's own form of a checked configuration. Names have become indices.
+package struct GatewayPlan: Sendable {
+  package enum Role: Sendable { case clear, protected }
+  package enum Mode: UInt8, Sendable { case tunnel, transport, ethernet }
+  package enum Carriage: UInt8, Sendable { case udp, ip }
+  package enum DSCP: Sendable, Equatable { case copy, fixed(UInt8) }
+
+  package struct Neighbour: Sendable {
+    package var address: IPAddress
+    package var mac: MACAddress
+    package init(address: IPAddress, mac: MACAddress) {
+      self.address = address
+      self.mac = mac
+    }
+  }
+
+  package struct Port: Sendable {
+    package var name: String
+    /// An interface name, a PCI address or a vdev string ("net_null0,size=64").
+    package var device: String
+    package var role: Role
+    package var mode: Mode = .tunnel
+    /// Octets of the largest IP packet, or frame without its Ethernet header.
+    package var mtu: UInt16 = 1500
+    package var vlan: UInt16?
+    /// Transport mode: the port on the other side of the bump.
+    package var pair: Int?
+    package var addresses: [IPPrefix] = []
+    package var neighbours: [Neighbour] = []
+    /// The trust group of packets without master key options (an index into the key table).
+    package var defaultGroup: Int?
+    package init(name: String, device: String, role: Role) {
+      self.name = name
+      self.device = device
+      self.role = role
+    }
+  }
+
+  package struct Peer: Sendable {
+    package var name: String
+    package var address: IPAddress
+    package var source: IPAddress
+    package var port: Int
+    /// The neighbour that takes its packets: the peer itself when it is on the link.
+    package var nextHop: IPAddress
+    package var carriage: Carriage = .udp
+    package var udpPort: UInt16 = 4500
+    package init(name: String, address: IPAddress, source: IPAddress, port: Int, nextHop: IPAddress) {
+      self.name = name
+      self.address = address
+      self.source = source
+      self.port = port
+      self.nextHop = nextHop
+    }
+  }
+
+  package struct Sealing: Sendable {
+    package var group: Int
+    package var mode: Mode = .tunnel
+    /// Transport mode has none: the packet's own header takes it on.
+    package var peers: [Int] = []
+    package var suite: Suite = .aes256
+    package var context: KeyContext = .device
+    package var options = true
+    package var coffset: UInt8 = 0
+    package var ioffset: UInt8 = 0
+    package var dscp: DSCP = .copy
+    /// Transport mode: how the packet is carried.
+    package var carriage: Carriage = .udp
+    package init(group: Int) { self.group = group }
+  }
+
+  package enum Action: Sendable {
+    case seal(Sealing)
+    /// To a host or a router on a clear port.
+    case forward(port: Int, via: IPAddress)
+    /// In clear to a protected port and back: only where the operator said so.
+    case bypass(port: Int, via: IPAddress?)
+  }
+
+  package struct Route: Sendable {
+    package var prefix: IPPrefix
+    package var action: Action
+    package init(prefix: IPPrefix, action: Action) {
+      self.prefix = prefix
+      self.action = action
+    }
+  }
+
+  /// What a trust group's members may send (wire format, section 3, "After the tag").
+  package struct GroupPolicy: Sendable {
+    package var group: Int
+    package var speaks: [IPPrefix]
+    package var forms: Set<PayloadForm>
+    package init(group: Int, speaks: [IPPrefix], forms: Set<PayloadForm>) {
+      self.group = group
+      self.speaks = speaks
+      self.forms = forms
+    }
+  }
+
+  package var name: String
+  package var deviceID: UInt64
+  /// Eight-octet IDs in the packets.
+  package var wideID = false
+  package var member: UInt8 = 0
+  package var ports: [Port] = []
+  package var peers: [Peer] = []
+  package var routes: [Route] = []
+  /// Ethernet mode: what a clear port's frames are sealed with, by port.
+  package var frames: [Int: Sealing] = [:]
+  package var policies: [GroupPolicy] = []
+  /// Traffic that matches no route passes in clear between the two ports of a bump; elsewhere it is always dropped.
+  package var bypassUnmatched = false
+  package var mssClamp = true
+  /// Generated ICMP errors per second.
+  package var icmpRate: UInt32 = 100
+  /// The UDP port on which protected packets arrive.
+  package var listenPort: UInt16 = 4500
+
+  package init(name: String, deviceID: UInt64) {
+    self.name = name
+    self.deviceID = deviceID
+  }
+}

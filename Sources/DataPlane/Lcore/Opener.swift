@@ -1,0 +1,192 @@
+internal import Keys
+internal import Wire
+
+/// One protected packet on its way through `Opener`: plain values.
+struct OpenItem {
+  /// The security header's first octet, and the octets from there to the end of the ICV.
+  var packet: UnsafeMutableRawPointer
+  var length: Int
+  /// The outer source address.
+  var source: IPAddress
+  var sourceIsMapped: Bool
+  var overUDP: Bool
+  /// The group of packets without options, or -1.
+  var defaultGroup: Int
+  var header: SecurityHeader
+  var group: Int
+  /// Set by `open`: nothing to drop means that `inner` is valid and the payload is clear.
+  var drop: DropReason?
+  var inner: InnerPayload?
+
+  init(
+    packet: UnsafeMutableRawPointer, length: Int, source: IPAddress, sourceIsMapped: Bool, overUDP: Bool, defaultGroup: Int
+  ) {
+    self.packet = packet
+    self.length = length
+    self.source = source
+    self.sourceIsMapped = sourceIsMapped
+    self.overUDP = overUDP
+    self.defaultGroup = defaultGroup
+    header = SecurityHeader(variant: Variant(context: .device, suite: .aes256, isWide: false), id: 0)
+    group = -1
+    inner = nil
+    drop = nil
+  }
+
+  var payload: UnsafeMutableRawPointer { packet + Int(header.length) }
+  var payloadLength: Int { length &- Int(header.length) &- SecurityHeader.icvLength }
+}
+
+/// Which directions of connections a node opens (wire format, section 5).
+enum ConnectionRole: UInt8 {
+  /// Neither serves a pool nor is a client of one.
+  case none
+  /// `inspect` looks at both directions.
+  case observer
+}
+
+/// Opens bursts of protected packets. Wire format, section 6:
+///
+/// 1. security header: version, lengths, variant, options, offsets   (`SecurityHeader.decode`)
+/// 2. the group that the options name, or the port's default
+/// 3. the epoch: the group's own, the one before, the one after
+/// 4. the group's limits of both offsets
+/// 5. the generation
+/// 6. the direction of a connection
+/// 7. data keys of the burst: cached, or derived in one go
+/// 8. the tag
+/// 9. the payload's form
+///
+/// Replay protection would stand between 6 and 7; `policy-inner` is the caller's, who knows routes and prefixes.
+struct Opener<Engine: AEADEngine>: ~Copyable {
+  var dataKeys: DataKeys<Engine>
+  private let aad: UnsafeMutableRawPointer
+  let role: ConnectionRole
+
+  /// AAD that is not in one piece, when IOffset is above 0: the header, then at most 255 words of payload.
+  private static var aadCapacity: Int { SecurityHeader.maximumLength + 255 * 4 }
+
+  init(dataKeys: consuming DataKeys<Engine>, role: ConnectionRole) {
+    self.dataKeys = dataKeys
+    self.role = role
+    aad = .allocate(byteCount: Self.aadCapacity, alignment: 16)
+  }
+
+  deinit { aad.deallocate() }
+
+  /// `count` is at most `DataKeys.width`. `board` has the receiver's epochs; nil accepts every epoch.
+  @inline(__always)
+  mutating func open(
+    _ items: UnsafeMutablePointer<OpenItem>, count: Int, keys: KeyTableView, board: SealingBoard?
+  ) {
+    dataKeys.begin()
+    for index in 0..<count {
+      items[index].drop = check(&items[index], place: index, keys: keys, board: board)
+    }
+    dataKeys.resolve(count: count)
+    for index in 0..<count where items[index].drop == nil {
+      let item = items + index
+      if !verify(item, slot: dataKeys.slot(index)) {
+        item.pointee.drop = .authentication
+        continue
+      }
+      dataKeys.keep(index)
+      switch InnerPayload.classify(UnsafeRawBufferPointer(start: item.pointee.payload, count: item.pointee.payloadLength).bytes) {
+      case .inner(let inner): item.pointee.inner = inner
+      case .drop(let reason): item.pointee.drop = reason
+      }
+    }
+    dataKeys.end()
+  }
+
+  /// Steps 1 to 6, and the request for step 7.
+  @inline(__always)
+  private mutating func check(
+    _ item: inout OpenItem, place: Int, keys: KeyTableView, board: SealingBoard?
+  ) -> DropReason? {
+    dataKeys.skip(place)
+    let packet = UnsafeRawBufferPointer(start: item.packet, count: max(0, item.length)).bytes
+    switch SecurityHeader.decode(packet, overUDP: item.overUDP, sourceIsMapped: item.sourceIsMapped) {
+    case .drop(let reason): return reason
+    case .header(let header): item.header = header
+    }
+    let header = item.header
+
+    let named: NamedPairs
+    let found: UnsafePointer<GroupEntry>?
+    if header.optionCount == 0 {
+      named = NamedPairs()
+      found = keys.group(at: item.defaultGroup)
+    } else {
+      named = NamedPairs(header)
+      found = keys.group(named: named, in: item.packet)
+    }
+    guard let group = found else { return .unknownKey }
+    item.group = group.pointee.index
+
+    if let board {
+      guard let own = board.openEpoch(period: group.pointee.epochPeriod), Epoch.isAccepted(header.epoch, own: own) else {
+        return .epoch
+      }
+    }
+    guard header.coffset <= group.pointee.maxCOffset, header.ioffset <= group.pointee.maxIOffset else { return .policyOffset }
+
+    let generation = header.optionCount == 0 ? group.pointee.master(reserve: header.reserve) : group.pointee.master(named: named)
+    guard let master = generation else { return .unknownKey }
+    if header.variant.context == .connection && role == .none { return .unknownKey }
+
+    dataKeys.request(place, master: master, header: header, source: item.source)
+    return nil
+  }
+
+  /// Step 8.
+  @inline(__always)
+  private func verify(_ item: UnsafeMutablePointer<OpenItem>, slot: UnsafeMutableRawPointer) -> Bool {
+    let header = item.pointee.header
+    let payload = item.pointee.payload
+    let clear = header.clearLength
+    var nonce = Nonce(header)
+    return withUnsafeBytes(of: &nonce) { nonce in
+      guard let nonce = nonce.baseAddress else { return false }
+      return dataKeys.engine.open(
+        slot, suite: header.variant.suite, nonce: nonce,
+        aad: protectedHeader(item.pointee.packet, header, length: Int(header.length), scratch: aad),
+        aadLength: Int(header.length) &+ clear &- header.unprotectedLength, text: payload + clear,
+        length: item.pointee.payloadLength &- clear, tag: payload + item.pointee.payloadLength)
+    }
+  }
+}
+
+/// ID mod 2^32 | Epoch | Counter (wire format, section 3).
+struct Nonce {
+  private var id: UInt32
+  private var sequence: (UInt32, UInt32)
+
+  @inline(__always) init(_ header: SecurityHeader) {
+    id = UInt32(truncatingIfNeeded: header.id).bigEndian
+    let word = SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter)
+    sequence = (UInt32(truncatingIfNeeded: word >> 32).bigEndian, UInt32(truncatingIfNeeded: word).bigEndian)
+  }
+}
+
+/// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a gap.
+@inline(__always)
+func protectedHeader(
+  _ packet: UnsafeMutableRawPointer, _ header: SecurityHeader, length: Int, scratch: UnsafeMutableRawPointer
+) -> UnsafeRawPointer {
+  if header.ioffset == 0 { return UnsafeRawPointer(packet) }
+  scratch.copyMemory(from: packet, byteCount: length)
+  (scratch + length).copyMemory(
+    from: packet + length + header.unprotectedLength, byteCount: header.clearLength &- header.unprotectedLength)
+  return UnsafeRawPointer(scratch)
+}
+
+extension NamedPairs {
+  @inline(__always) init(_ header: SecurityHeader) {
+    self.init()
+    for index in 0..<Int(header.optionCount) {
+      let option = header.option(index)
+      append(NamedPair(level: option.level, index: option.index, idOffset: option.idOffset, idLength: option.idLength))
+    }
+  }
+}

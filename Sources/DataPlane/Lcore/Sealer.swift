@@ -1,0 +1,107 @@
+internal import Keys
+internal import Wire
+
+/// One packet on its way through `Sealer`: the security header stands ready but for offsets, epoch and counter, the payload
+/// follows it, and sixteen octets after the payload are free for the ICV.
+struct SealItem {
+  var packet: UnsafeMutableRawPointer
+  var payloadLength: Int
+  /// The outer source address.
+  var source: IPAddress
+  var template: UnsafePointer<SealTemplate>
+  var coffset: UInt8
+  var ioffset: UInt8
+  var header: SecurityHeader
+  var drop: DropReason?
+
+  init(
+    packet: UnsafeMutableRawPointer, payloadLength: Int, source: IPAddress, template: UnsafePointer<SealTemplate>,
+    coffset: UInt8, ioffset: UInt8
+  ) {
+    self.packet = packet
+    self.payloadLength = payloadLength
+    self.source = source
+    self.template = template
+    self.coffset = coffset
+    self.ioffset = ioffset
+    header = template.pointee.header
+    drop = nil
+  }
+}
+
+/// Seals bursts of packets. Wire format, sections 1 to 4:
+///
+/// 1. epoch and counter, each counter once; none left: `counter-exhausted`
+/// 2. the header's last fields: offsets, epoch, counter
+/// 3. data keys of the burst: cached, or derived in one go
+/// 4. AES-GCM over header and payload, ICV behind it
+struct Sealer<Engine: AEADEngine>: ~Copyable {
+  var dataKeys: DataKeys<Engine>
+  var counter: SealingCounter
+  private let aad: UnsafeMutableRawPointer
+
+  init(dataKeys: consuming DataKeys<Engine>, counter: SealingCounter) {
+    self.dataKeys = dataKeys
+    self.counter = counter
+    aad = .allocate(byteCount: SecurityHeader.maximumLength + 255 * 4, alignment: 16)
+  }
+
+  deinit { aad.deallocate() }
+
+  /// `count` is at most `DataKeys.width`.
+  @inline(__always)
+  mutating func seal(_ items: UnsafeMutablePointer<SealItem>, count: Int, board: SealingBoard) {
+    dataKeys.begin()
+    counter.begin()
+    for index in 0..<count {
+      dataKeys.skip(index)
+      let template = items[index].template
+      guard let epoch = board.sealEpoch(period: template.pointee.epochPeriod), let number = counter.next() else {
+        items[index].drop = .counterExhausted
+        continue
+      }
+      items[index].header.epoch = Epoch.onWire(epoch)
+      items[index].header.counter = number
+      items[index].header.coffset = items[index].coffset
+      items[index].header.ioffset = items[index].ioffset
+      complete(items + index, length: template.pointee.length)
+      dataKeys.request(index, master: template.pointee.master, header: items[index].header, source: items[index].source)
+    }
+    dataKeys.resolve(count: count)
+    for index in 0..<count where items[index].drop == nil {
+      protect(items + index, slot: dataKeys.slot(index))
+      // A key for sending needs no proof from a packet before it may stay.
+      dataKeys.keep(index)
+    }
+    dataKeys.end()
+  }
+
+  @inline(__always)
+  private func complete(_ item: UnsafeMutablePointer<SealItem>, length: Int) {
+    let header = item.pointee.header
+    let packet = item.pointee.packet
+    let word = SecurityHeader.firstWord(
+      length: length, variant: header.variant, reserve: header.reserve, coffset: header.coffset, ioffset: header.ioffset)
+    packet.storeBytes(of: word.bigEndian, as: UInt32.self)
+    packet.storeBytes(
+      of: SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter).bigEndian,
+      toByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self)
+  }
+
+  @inline(__always)
+  private func protect(_ item: UnsafeMutablePointer<SealItem>, slot: UnsafeMutableRawPointer) {
+    let header = item.pointee.header
+    let length = item.pointee.template.pointee.length
+    let payload = item.pointee.packet + length
+    let clear = header.clearLength
+    var nonce = Nonce(header)
+    withUnsafeBytes(of: &nonce) { nonce in
+      guard let nonce = nonce.baseAddress else { return }
+      dataKeys.engine.seal(
+        slot, suite: header.variant.suite, nonce: nonce,
+        aad: protectedHeader(item.pointee.packet, header, length: length, scratch: aad),
+        aadLength: length &+ clear &- header.unprotectedLength, text: payload + clear,
+        length: item.pointee.payloadLength &- clear, tag: payload + item.pointee.payloadLength)
+    }
+  }
+}

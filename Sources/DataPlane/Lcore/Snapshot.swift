@@ -1,0 +1,78 @@
+internal import CDPDK
+internal import Keys
+internal import Wire
+
+/// A security header ready but for offsets, epoch and counter, for one sealing of the forwarding table.
+struct SealTemplate {
+  /// The first field, so that a pointer to the template is a pointer to these octets.
+  var octets: InlineArray<128, UInt8>
+  var length: Int
+  var header: SecurityHeader
+  var master: MasterKey
+  /// Seconds.
+  var epochPeriod: UInt32
+}
+
+/// Everything that control publishes to the lcores at once: keys, forwarding, and the headers that need both.
+///
+/// An lcore takes `storage` at the start of a burst and reports a quiescent state after it; the gateway keeps this object until
+/// every lcore has passed (RCU), and its end erases the keys.
+final class Snapshot: @unchecked Sendable {
+  let keys: KeyTable
+  let forwarding: ForwardingTable
+  let storage: UnsafeMutablePointer<SnapshotStorage>
+  private let templates: UnsafeMutableBufferPointer<SealTemplate>
+
+  init(keys: KeyTable, forwarding: ForwardingTable, sealings: [GatewayPlan.Sealing], plan: GatewayPlan) {
+    self.keys = keys
+    self.forwarding = forwarding
+    templates = .copied(from: sealings.compactMap { Self.template($0, keys: keys, plan: plan) })
+    storage = .allocate(capacity: 1)
+    storage.initialize(
+      to: SnapshotStorage(
+        keys: keys.view, forwarding: ForwardingView(forwarding),
+        templates: UnsafePointer(templates.baseAddress.unsafelyUnwrapped), serials: keys.serials,
+        ownID: plan.deviceID, ownMember: plan.member))
+  }
+
+  deinit {
+    storage.deallocate()
+    templates.deallocate()
+  }
+
+  /// Octets of the security header that a sealing gives, which every later generation of its keys gives too.
+  static func headerLength(_ sealing: GatewayPlan.Sealing, keys: KeyTable, wideID: Bool) -> Int? {
+    guard let group = keys.view.group(at: sealing.group) else { return nil }
+    let variant = Variant(context: sealing.context, suite: sealing.suite, isWide: wideID)
+    return SecurityHeader.length(variant: variant, optionsLength: sealing.options ? group.pointee.optionsLength : 0)
+  }
+
+  private static func template(_ sealing: GatewayPlan.Sealing, keys: KeyTable, plan: GatewayPlan) -> SealTemplate? {
+    guard let group = keys.view.group(at: sealing.group) else { return nil }
+    let header = SecurityHeader(
+      variant: Variant(context: sealing.context, suite: sealing.suite, isWide: plan.wideID),
+      reserve: sealing.options ? 0 : group.pointee.reserve, id: plan.deviceID)
+    let options = UnsafeRawBufferPointer(start: group.pointee.options, count: sealing.options ? group.pointee.optionsLength : 0)
+    var octets = [UInt8](repeating: 0, count: SecurityHeader.maximumLength)
+    let length = octets.withUnsafeMutableBytes { buffer in
+      var span = buffer.mutableBytes
+      return header.write(encodedOptions: options.bytes, into: &span)
+    }
+    guard let length else { return nil }
+    var template = SealTemplate(
+      octets: InlineArray(repeating: 0), length: length, header: header, master: group.pointee.sealing,
+      epochPeriod: group.pointee.epochPeriod)
+    for index in 0..<length { template.octets[index] = octets[index] }
+    return template
+  }
+}
+
+/// What an lcore holds of a snapshot: plain values.
+struct SnapshotStorage {
+  let keys: KeyTableView
+  let forwarding: ForwardingView
+  let templates: UnsafePointer<SealTemplate>
+  let serials: Range<UInt64>
+  let ownID: UInt64
+  let ownMember: UInt8
+}

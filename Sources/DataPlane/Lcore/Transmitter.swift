@@ -1,0 +1,113 @@
+internal import CDPDK
+internal import Wire
+
+/// One lcore's way out: a buffer per port, sent as a burst when it is full or the loop comes round.
+struct Transmitter: ~Copyable {
+  static let width = 64
+  /// How often a port that took only part of a burst is asked again before the rest is dropped.
+  private static let attempts = 4
+
+  private let portCount: Int
+  private let queue: UInt16
+  private let numbers: UnsafeMutablePointer<UInt16>
+  private let buffers: UnsafeMutablePointer<Mbuf?>
+  private let counts: UnsafeMutablePointer<Int>
+  private let generated: UnsafeMutablePointer<Int>
+  private let counters: Counters
+  let capture: CaptureTap
+
+  init(ports: [UInt16], queue: UInt16, counters: Counters, capture: CaptureTap) {
+    portCount = ports.count
+    self.queue = queue
+    self.counters = counters
+    self.capture = capture
+    numbers = .allocate(capacity: portCount)
+    for (index, port) in ports.enumerated() { numbers[index] = port }
+    buffers = .allocate(capacity: portCount * Self.width)
+    buffers.initialize(repeating: nil, count: portCount * Self.width)
+    counts = .allocate(capacity: portCount)
+    counts.initialize(repeating: 0, count: portCount)
+    generated = .allocate(capacity: portCount)
+    generated.initialize(repeating: 0, count: portCount)
+  }
+
+  deinit {
+    numbers.deallocate()
+    buffers.deallocate()
+    counts.deallocate()
+    generated.deallocate()
+  }
+
+  @inline(__always) func receive(port: Int, into mbufs: UnsafeMutablePointer<Mbuf?>, count: Int) -> Int {
+    let received = Int(dpdk_eth_rx_burst(numbers[port], queue, mbufs, UInt16(truncatingIfNeeded: count)))
+    if received > 0 && capture.port == port { capture.take(mbufs, count: received, dpdkPort: numbers[port], queue: queue, outgoing: false) }
+    return received
+  }
+
+  /// Takes a finished frame.
+  @inline(__always) func send(_ mbuf: Mbuf, port: Int) {
+    let count = counts[port]
+    buffers[port &* Self.width &+ count] = mbuf
+    counts[port] = count &+ 1
+    if mbuf.isGenerated { generated[port] &+= 1 }
+    if count &+ 1 == Self.width { flush(port) }
+  }
+
+  @inline(__always) func flushAll() {
+    for port in 0..<portCount where counts[port] > 0 { flush(port) }
+  }
+
+  @inline(never) private func flush(_ port: Int) {
+    let count = counts[port]
+    let mbufs = buffers + port &* Self.width
+    if capture.port == port { capture.take(mbufs, count: count, dpdkPort: numbers[port], queue: queue, outgoing: true) }
+    var sent = 0
+    for _ in 0..<Self.attempts {
+      sent &+= Int(
+        dpdk_eth_tx_burst(numbers[port], queue, mbufs + sent, UInt16(truncatingIfNeeded: count &- sent)))
+      if sent == count { break }
+    }
+    var ownSent = generated[port]
+    if sent < count {
+      for index in sent..<count {
+        guard let mbuf = mbufs[index] else { continue }
+        if mbuf.isGenerated {
+          ownSent &-= 1
+          counters.add(.generatedDropped)
+        } else {
+          counters.drop(.transmitFull)
+        }
+      }
+      dpdk_pktmbuf_free_bulk(mbufs + sent, UInt32(truncatingIfNeeded: count &- sent))
+    }
+    counters.add(.sent, sent &- ownSent)
+    counters.add(.generatedSent, ownSent)
+    counters.sent(port: port, sent)
+    counts[port] = 0
+    generated[port] = 0
+  }
+}
+
+/// Copies of a port's packets for the capture thread. Nothing is taken where `port` is -1.
+struct CaptureTap: @unchecked Sendable {
+  let port: Int
+  let ring: UnsafeMutableRawPointer?
+  let pool: UnsafeMutableRawPointer?
+  /// Copies that found no buffer or no room in the ring.
+  let missed: UnsafeMutablePointer<UInt64>?
+
+  static let none = CaptureTap(port: -1, ring: nil, pool: nil, missed: nil)
+
+  @inline(never)
+  func take(_ mbufs: UnsafeMutablePointer<Mbuf?>, count: Int, dpdkPort: UInt16, queue: UInt16, outgoing: Bool) {
+    guard let ring, let pool, let missed else { return }
+    for index in 0..<count {
+      guard let mbuf = mbufs[index] else { continue }
+      var copy = dpdk_pcapng_copy(dpdkPort, queue, mbuf, pool, outgoing)
+      if copy == nil || dpdk_ring_enqueue_burst(ring, &copy, 1) == 0 {
+        if let copy { dpdk_pktmbuf_free(copy) }
+        dpdk_add(missed, 1)
+      }
+    }
+  }
+}

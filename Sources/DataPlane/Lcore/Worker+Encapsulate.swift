@@ -1,0 +1,242 @@
+internal import CDPDK
+internal import Wire
+
+/// What happens to a packet once it is sealed.
+struct PendingSeal {
+  var mbuf: Mbuf
+  var port: Int
+  /// Index of the peer, or -1 in transport mode, where the frame's own MAC addresses stand.
+  var peer: Int
+  var etherLength: Int
+  var isIPv4: Bool
+  /// Octets that an outer packet may have before it is fragmented.
+  var mtu: Int
+}
+
+/// Tunnel and Ethernet mode: outer headers and security header in front, room for the ICV behind.
+///
+/// 1. the peer, by the flow's hash
+/// 2. does it fit? If not: ICMP to the source where fragments are not allowed, else the outer packet is fragmented
+/// 3. hop limit, MSS of a SYN
+/// 4. outer Ethernet, IP and UDP from the peer's template; lengths, DSCP, ECN, source port, checksum
+/// 5. the security header from the sealing's template; COffset no further than the inner transport header's end
+extension Worker {
+  @inline(__always)
+  mutating func encapsulate(_ item: ClearItem, sealing index: Int, port: Int) {
+    let sealing = view.sealings + index
+    if sealing.pointee.mode == .transport { return encapsulateTransport(item, sealing: index, port: port) }
+    guard sealing.pointee.mode == .tunnel else { return discard(item.mbuf, .noRoute) }
+    let hash = item.flow.hash(flowKey)
+    let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
+    let peer = view.peers + peerIndex
+
+    let overhead = peer.pointee.outerLength &+ sealing.pointee.headerLength &+ SecurityHeader.icvLength
+    let room = peer.pointee.mtu &- overhead
+    var mayFragment = false
+    if item.isIPv4 {
+      let word = UInt16(bigEndian: item.mbuf.data.loadUnaligned(fromByteOffset: item.l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
+      mayFragment = word & IPv4Header.dontFragment == 0
+    }
+    if item.length > room {
+      // No IPv6 link has less than 1280 octets (RFC 8200, section 5): up to there the outer packet is fragmented instead.
+      let smallest = item.isIPv4 ? 68 : 1280
+      if !mayFragment && item.length > max(room, smallest) {
+        return punt(
+          item.mbuf,
+          PuntInfo(
+            punt: .tooBig, port: UInt16(truncatingIfNeeded: max(0, port)), mtu: UInt16(truncatingIfNeeded: max(room, smallest)),
+            fromProtected: port < 0, l3Offset: UInt16(truncatingIfNeeded: item.l3)))
+      }
+      mayFragment = true
+    }
+    guard age(item, port: port) else { return }
+    if view.mssClamp && item.flow.protocolNumber == IPProtocol.tcp { clamp(item, room: room) }
+
+    let mbuf = item.mbuf
+    let payload = mbuf.data + item.l3
+    let trafficClass = item.isIPv4
+      ? payload.load(fromByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
+      : UInt8(truncatingIfNeeded: UInt16(bigEndian: payload.loadUnaligned(as: UInt16.self)) >> 4)
+    mbuf.keep(from: item.l3, count: item.length)
+    wrap(
+      mbuf, payloadLength: item.length, prefix: 0, sealing: index, peer: peerIndex, hash: hash, trafficClass: trafficClass,
+      mayFragment: mayFragment, coffset: item.flow.coffset(upTo: sealing.pointee.coffset))
+  }
+
+  /// Steps 4 and 5, for a payload that is all of `mbuf`'s data. `prefix` octets of Payload Info Header are yet to come before it.
+  @inline(__always)
+  mutating func wrap(
+    _ mbuf: Mbuf, payloadLength: Int, prefix: Int, sealing index: Int, peer peerIndex: Int, hash: UInt64, trafficClass: UInt8,
+    mayFragment: Bool, coffset: UInt8
+  ) {
+    let sealing = view.sealings + index
+    let template = state.templates + index
+    let peer = view.peers + peerIndex
+    let front = peer.pointee.templateLength &+ template.pointee.length &+ prefix
+    guard mbuf.reserve(front: front, back: SecurityHeader.icvLength) else { return discard(mbuf, .noBuffer) }
+    let total = front &+ payloadLength &+ SecurityHeader.icvLength
+    dpdk_pktmbuf_set(mbuf, UInt16(truncatingIfNeeded: mbuf.headroom &- front), UInt16(truncatingIfNeeded: total))
+    let frame = mbuf.data
+    frame.copyMemory(from: UnsafeRawPointer(peer), byteCount: peer.pointee.templateLength)
+    let dscp = sealing.pointee.dscp == SealingEntry.copyDSCP ? trafficClass & 0xFC : sealing.pointee.dscp << 2
+    writeOuter(
+      frame + peer.pointee.etherLength, peer, length: total &- peer.pointee.etherLength, hash: hash,
+      trafficClass: dscp | trafficClass & 3, mayFragment: mayFragment)
+
+    let header = frame + peer.pointee.templateLength
+    header.copyMemory(from: UnsafeRawPointer(template), byteCount: template.pointee.length)
+    (pending + sealCount).initialize(
+      to: PendingSeal(
+        mbuf: mbuf, port: Int(peer.pointee.port), peer: peerIndex, etherLength: peer.pointee.etherLength,
+        isIPv4: peer.pointee.isIPv4, mtu: peer.pointee.mtu))
+    (sealItems + sealCount).initialize(
+      to: SealItem(
+        packet: header, payloadLength: payloadLength &+ prefix, source: peer.pointee.source, template: template,
+        coffset: coffset, ioffset: min(sealing.pointee.ioffset, coffset)))
+    sealCount &+= 1
+  }
+
+  /// The fields of the outer IP and UDP header that the template leaves open. `length` counts from the IP header.
+  @inline(__always)
+  private mutating func writeOuter(
+    _ place: UnsafeMutableRawPointer, _ peer: UnsafePointer<PeerEntry>, length: Int, hash: UInt64, trafficClass: UInt8,
+    mayFragment: Bool
+  ) {
+    if peer.pointee.isIPv4 {
+      place.storeBytes(of: trafficClass, toByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
+      place.store16(length, at: IPv4Header.totalLengthOffset)
+      // An identification matters only to packets that may be fragmented (RFC 6864).
+      identification &+= 1
+      place.store16(mayFragment ? Int(identification & 0xFFFF) : 0, at: IPv4Header.identificationOffset)
+      place.store16(mayFragment ? 0 : Int(IPv4Header.dontFragment), at: IPv4Header.fragmentOffset)
+      let checksum = Checksum.compute(UnsafeRawBufferPointer(start: place, count: IPv4Header.minimumLength).bytes)
+      place.store16(Int(checksum), at: IPv4Header.checksumOffset)
+    } else {
+      // The flow label spreads what has no ports (RFC 6438).
+      let word = 0x6000_0000 | UInt32(trafficClass) << 20 | UInt32(truncatingIfNeeded: hash >> 44)
+      place.storeBytes(of: word.bigEndian, as: UInt32.self)
+      place.store16(length &- IPv6Header.length, at: IPv6Header.payloadLengthOffset)
+    }
+    if peer.pointee.carriage == .udp {
+      let udp = place + peer.pointee.ipLength
+      udp.store16(Int(FlowChoice.sourcePort(hash)), at: UDPHeader.sourcePortOffset)
+      udp.store16(length &- peer.pointee.ipLength, at: UDPHeader.lengthOffset)
+    }
+  }
+
+  /// A SYN announces no segment that would not fit through the tunnel.
+  @inline(never)
+  func clamp(_ item: ClearItem, room: Int) {
+    let headers = (item.isIPv4 ? IPv4Header.minimumLength : IPv6Header.length) + TCPView.minimumLength
+    guard room > headers, !item.flow.isFragment else { return }
+    var bytes = UnsafeMutableRawBufferPointer(start: item.mbuf.data + item.l3, count: item.length).mutableBytes
+    _ = TCPView.clampMaximumSegmentSize(
+      &bytes, at: item.flow.transportOffset, to: UInt16(truncatingIfNeeded: min(room &- headers, 0xFFFF)))
+  }
+
+  /// Ethernet mode: whatever arrives on the port goes to its peer as it is, tags included.
+  @inline(__always)
+  mutating func encapsulateFrame(_ mbuf: Mbuf, port: Int) {
+    let index = Int(view.ports[port].frameSealing)
+    guard index >= 0, let flow = InnerFlow(frame: mbuf.bytes.bytes) else { return discard(mbuf, .malformedFrame) }
+    let sealing = view.sealings + index
+    let hash = flow.hash(flowKey)
+    let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
+    wrap(
+      mbuf, payloadLength: mbuf.length, prefix: PayloadInfoHeader.length, sealing: index, peer: peerIndex, hash: hash,
+      trafficClass: 0, mayFragment: true,
+      coffset: flow.coffset(upTo: sealing.pointee.coffset, prefix: PayloadInfoHeader.length))
+    guard sealCount > 0, pending[sealCount &- 1].mbuf == mbuf else { return }
+    let item = sealItems + (sealCount &- 1)
+    let info = PayloadInfoHeader(nextHeader: IPProtocol.ethernet)
+    (item.pointee.packet + item.pointee.template.pointee.length).storeBytes(of: info.word.bigEndian, as: UInt32.self)
+  }
+
+  /// Step 6 of the clear packet's way.
+  @inline(__always)
+  mutating func sealPending() {
+    sealer.seal(sealItems, count: sealCount, board: board)
+    for index in 0..<sealCount {
+      let done = pending[index]
+      if let reason = sealItems[index].drop {
+        discard(done.mbuf, reason)
+        continue
+      }
+      counters.add(.sealed)
+      if done.peer >= 0 { counters.sealed(peer: done.peer) }
+      if done.mbuf.length &- done.etherLength > done.mtu {
+        sendFragments(done)
+      } else if done.peer >= 0 {
+        send(done.mbuf, port: done.port, nextHop: view.peers[done.peer].nextHop, etherLength: done.etherLength)
+      } else {
+        transmitter.send(done.mbuf, port: done.port)
+      }
+    }
+    sealCount = 0
+  }
+
+  @inline(never)
+  private mutating func sendFragments(_ done: PendingSeal) {
+    fragment(done.mbuf, etherLength: done.etherLength, isIPv4: done.isIPv4, mtu: done.mtu) { worker, piece in
+      if done.peer >= 0 {
+        worker.send(piece, port: done.port, nextHop: worker.view.peers[done.peer].nextHop, etherLength: done.etherLength)
+      } else {
+        worker.transmitter.send(piece, port: done.port)
+      }
+    }
+  }
+
+  /// Splits the IP packet of a frame; each piece gets the frame's Ethernet header. The first counts as the packet, the others
+  /// as generated.
+  ///
+  /// 64 KiB in pieces of 1280 octets are 53.
+  static var fragmentCapacity: Int { 64 }
+
+  @inline(never)
+  mutating func fragment(
+    _ mbuf: Mbuf, etherLength: Int, isIPv4: Bool, mtu: Int, send: (inout Worker, Mbuf) -> Void
+  ) {
+    var ether = InlineArray<18, UInt8>(repeating: 0)
+    for index in 0..<min(etherLength, 18) { ether[index] = mbuf.bytes[index] }
+    let isGenerated = mbuf.isGenerated
+    identification &+= 1
+    mbuf.keep(from: etherLength, count: mbuf.length &- etherLength)
+    withUnsafeTemporaryAllocation(of: Mbuf?.self, capacity: Self.fragmentCapacity) { pieces in
+      guard let out = pieces.baseAddress else { return }
+      let capacity = UInt16(truncatingIfNeeded: Self.fragmentCapacity)
+      let count = isIPv4
+        ? dpdk_ipv4_fragment_packet(mbuf, out, capacity, UInt16(truncatingIfNeeded: mtu), pool)
+        : dpdk_ipv6_fragment_packet(mbuf, out, capacity, UInt16(truncatingIfNeeded: mtu), pool)
+      guard count > 0 else { return discard(mbuf, .noBuffer) }
+      for index in 0..<Int(count) {
+        guard let piece = out[index] else { continue }
+        if index > 0 || isGenerated {
+          piece.markGenerated()
+          if index > 0 { counters.add(.generated) }
+        }
+        guard piece.reserve(front: etherLength, back: 0) else {
+          discard(piece, .noBuffer)
+          continue
+        }
+        dpdk_pktmbuf_set(
+          piece, UInt16(truncatingIfNeeded: piece.headroom &- etherLength), UInt16(truncatingIfNeeded: piece.length &+ etherLength))
+        for octet in 0..<min(etherLength, 18) { piece.data.storeBytes(of: ether[octet], toByteOffset: octet, as: UInt8.self) }
+        if isIPv4 {
+          completeChecksum(piece.data + etherLength)
+        } else {
+          // The library gives every IPv6 datagram the identification 0.
+          piece.data.storeBytes(of: identification.bigEndian, toByteOffset: etherLength &+ IPv6Header.length &+ 4, as: UInt32.self)
+        }
+        send(&self, piece)
+      }
+      dpdk_pktmbuf_free(mbuf)
+    }
+  }
+
+  /// The library leaves the checksum of IPv4 fragments zero.
+  private func completeChecksum(_ header: UnsafeMutableRawPointer) {
+    let length = Int(header.load(as: UInt8.self) & 0xF) &* 4
+    header.storeBytes(of: 0, toByteOffset: IPv4Header.checksumOffset, as: UInt16.self)
+    header.store16(Int(Checksum.compute(UnsafeRawBufferPointer(start: header, count: length).bytes)), at: IPv4Header.checksumOffset)
+  }
+}

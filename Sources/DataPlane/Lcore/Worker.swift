@@ -1,0 +1,265 @@
+internal import CDPDK
+internal import Keys
+internal import Synchronization
+internal import Wire
+
+/// What control and lcores share: one word each, nothing else.
+struct LcoreShared {
+  /// The `SnapshotStorage` in force.
+  var snapshot: UnsafeMutableRawPointer?
+  /// 0 run, 1 drain: receive nothing more, finish what is under way, leave.
+  var stopping: UInt64
+}
+
+/// One lcore: receives bursts, runs each packet to completion, sends.
+///
+/// The loop allocates nothing, locks nothing and touches no reference count: everything is a plain value or memory that
+/// outlives the loop. The steps of a clear packet are in `Worker+Clear`, of a protected one in `Worker+Protected`.
+struct Worker<Engine: AEADEngine>: ~Copyable {
+  /// Packets taken from a queue at once.
+  static var burst: Int { 32 }
+
+  let number: Int
+  let shared: UnsafeMutablePointer<LcoreShared>
+  let qsbr: UnsafeMutableRawPointer
+  let counters: Counters
+  let board: SealingBoard
+  let flowKey: FlowKey
+  let neighbours: NeighbourMap
+  let slowPath: SlowPathRing
+  /// Packets that the slow path hands back; only lcore 0 has one.
+  let returned: UnsafeMutableRawPointer?
+  let pool: UnsafeMutableRawPointer
+  let isDedicated: Bool
+
+  var opener: Opener<Engine>
+  var sealer: Sealer<Engine>
+  var transmitter: Transmitter
+  var reassembler: Reassembler
+  let lookup: PrefixLookup
+  /// Low 16 bits: the identification of outer IPv4 packets that may be fragmented.
+  var identification: UInt32
+
+  // What one burst needs, made once.
+  let received: UnsafeMutablePointer<Mbuf?>
+  let clear: UnsafeMutablePointer<ClearItem>
+  var clearCount = 0
+  let pending: UnsafeMutablePointer<PendingSeal>
+  let sealItems: UnsafeMutablePointer<SealItem>
+  var sealCount = 0
+  let protected: UnsafeMutablePointer<ProtectedItem>
+  var protectedCount = 0
+  let openItems: UnsafeMutablePointer<OpenItem>
+  let destinations: UnsafeMutablePointer<IPAddress>
+  let sources: UnsafeMutablePointer<IPAddress>
+  let routesTo: UnsafeMutablePointer<PrefixEntry>
+  let routesFrom: UnsafeMutablePointer<PrefixEntry>
+  private var snapshot: UnsafeMutablePointer<SnapshotStorage>
+  private var nextHousekeeping: UInt64 = 0
+  private let housekeepingInterval: UInt64
+
+  var view: ForwardingView { @inline(__always) get { snapshot.pointee.forwarding } }
+  var state: SnapshotStorage { @inline(__always) get { snapshot.pointee } }
+
+  init(
+    number: Int, shared: UnsafeMutablePointer<LcoreShared>, qsbr: UnsafeMutableRawPointer, counters: Counters,
+    board: SealingBoard, flowKey: FlowKey, neighbours: NeighbourMap, slowPath: SlowPathRing,
+    returned: UnsafeMutableRawPointer?, pool: UnsafeMutableRawPointer, isDedicated: Bool, opener: consuming Opener<Engine>,
+    sealer: consuming Sealer<Engine>, transmitter: consuming Transmitter, reassembler: consuming Reassembler,
+    first: UnsafeMutablePointer<SnapshotStorage>
+  ) {
+    self.number = number
+    self.shared = shared
+    self.qsbr = qsbr
+    self.counters = counters
+    self.board = board
+    self.flowKey = flowKey
+    self.neighbours = neighbours
+    self.slowPath = slowPath
+    self.returned = returned
+    self.pool = pool
+    self.isDedicated = isDedicated
+    self.opener = opener
+    self.sealer = sealer
+    self.transmitter = transmitter
+    self.reassembler = reassembler
+    lookup = PrefixLookup()
+    identification = UInt32.random(in: 0...UInt32.max)
+    received = .allocate(capacity: Self.burst)
+    received.initialize(repeating: nil, count: Self.burst)
+    clear = .allocate(capacity: Self.burst)
+    pending = .allocate(capacity: Self.burst)
+    sealItems = .allocate(capacity: Self.burst)
+    protected = .allocate(capacity: Self.burst)
+    openItems = .allocate(capacity: Self.burst)
+    destinations = .allocate(capacity: Self.burst + 1)
+    sources = .allocate(capacity: Self.burst + 1)
+    routesTo = .allocate(capacity: Self.burst + 1)
+    routesFrom = .allocate(capacity: Self.burst + 1)
+    snapshot = first
+    housekeepingInterval = dpdk_get_tsc_hz() / 10
+  }
+
+  deinit {
+    lookup.deallocate()
+    received.deallocate()
+    clear.deallocate()
+    pending.deallocate()
+    sealItems.deallocate()
+    protected.deallocate()
+    openItems.deallocate()
+    destinations.deallocate()
+    sources.deallocate()
+    routesTo.deallocate()
+    routesFrom.deallocate()
+  }
+
+  /// Until control says stop. Idle lcores sleep, unless their cores are theirs alone.
+  mutating func run() {
+    dpdk_rcu_qsbr_thread_online(qsbr, UInt32(number))
+    var idlePolls = 0
+    while dpdk_load_relaxed(&shared.pointee.stopping) == 0 {
+      let count = iterate(receiving: true)
+      if count > 0 {
+        idlePolls = 0
+        counters.add(.busy)
+        continue
+      }
+      counters.add(.idle)
+      idlePolls &+= 1
+      if !isDedicated && idlePolls >= 16 { pause(idlePolls) }
+    }
+    // What is in the rings of the slow path still has to leave.
+    for _ in 0..<64 { _ = iterate(receiving: false) }
+    dpdk_rcu_qsbr_thread_offline(qsbr, UInt32(number))
+  }
+
+  /// 10 to 80 microseconds: a floating lcore gives its core to whom it serves.
+  private func pause(_ idlePolls: Int) {
+    dpdk_pause_us(UInt32(truncatingIfNeeded: min(80, 10 &+ (idlePolls &- 16) &* 2)))
+  }
+
+  /// One round over all ports; the number of packets it met.
+  @inline(never)
+  mutating func iterate(receiving: Bool) -> Int {
+    takeSnapshot()
+    var total = 0
+    if receiving {
+      for port in 0..<view.portCount {
+        let count = transmitter.receive(port: port, into: received, count: Self.burst)
+        guard count > 0 else { continue }
+        total &+= count
+        counters.add(.received, count)
+        counters.received(port: port, count)
+        if view.ports[port].isProtected {
+          openBurst(count, port: port)
+        } else {
+          sealBurst(count, port: port)
+        }
+      }
+    }
+    if let returned, !dpdk_ring_empty(returned) { total &+= takeReturned(returned) }
+    transmitter.flushAll()
+    let now = dpdk_rdtsc()
+    if now >= nextHousekeeping {
+      nextHousekeeping = now &+ housekeepingInterval
+      housekeep()
+    }
+    dpdk_rcu_qsbr_quiescent(qsbr, UInt32(truncatingIfNeeded: number))
+    return total
+  }
+
+  @inline(__always) private mutating func takeSnapshot() {
+    guard let latest = dpdk_load_pointer(&shared.pointee.snapshot) else { return }
+    let storage = latest.assumingMemoryBound(to: SnapshotStorage.self)
+    if storage != snapshot { adopt(storage) }
+  }
+
+  /// Data keys of master keys that are gone go with them.
+  @inline(never) private mutating func adopt(_ storage: UnsafeMutablePointer<SnapshotStorage>) {
+    snapshot = storage
+    opener.dataKeys.adopt(serials: storage.pointee.serials)
+    sealer.dataKeys.adopt(serials: storage.pointee.serials)
+  }
+
+  @inline(never) private mutating func housekeep() {
+    reassembler.expire()
+    // Tells the record's keeper how far this lcore is, also when nothing was sealed for a while.
+    sealer.counter.begin()
+    counters.set(.cacheHits, opener.dataKeys.hitCount &+ sealer.dataKeys.hitCount)
+    counters.set(.cacheMisses, opener.dataKeys.missCount &+ sealer.dataKeys.missCount)
+    counters.set(.cacheEntries, opener.dataKeys.count &+ sealer.dataKeys.count)
+  }
+
+  /// Frames that the slow path made or completed, and packets that it wants routed like clear traffic.
+  @inline(never) private mutating func takeReturned(_ ring: UnsafeMutableRawPointer) -> Int {
+    let count = Int(dpdk_ring_dequeue_burst(ring, received, UInt32(Self.burst)))
+    clearCount = 0
+    for index in 0..<count {
+      guard let mbuf = received[index] else { continue }
+      let note = mbuf.note.pointee
+      if note.intent == SlowPathRing.Intent.transmit.rawValue, Int(note.port) < view.portCount {
+        transmitter.send(mbuf, port: Int(note.port))
+      } else {
+        classifyOwn(mbuf)
+      }
+    }
+    routeClear(port: -1)
+    return count
+  }
+
+  /// One address outside the burst's lookups, whose arrays have a place for it at their end.
+  @inline(never) func entry(of address: IPAddress) -> PrefixEntry {
+    sources[Self.burst] = address
+    lookup.find(sources + Self.burst, count: 1, in: view, into: routesFrom + Self.burst)
+    return routesFrom[Self.burst]
+  }
+
+  // MARK: Ends of a packet's way
+
+  @inline(__always) func discard(_ mbuf: Mbuf, _ reason: DropReason) {
+    if mbuf.isGenerated { counters.add(.generatedDropped) } else { counters.drop(reason) }
+    dpdk_pktmbuf_free(mbuf)
+  }
+
+  @inline(never) func punt(_ mbuf: Mbuf, _ info: PuntInfo) {
+    if !slowPath.punt(mbuf, info) { discard(mbuf, .slowPathFull) }
+  }
+
+  /// A frame that is ready but for its destination MAC address.
+  @inline(__always) mutating func send(_ mbuf: Mbuf, port: Int, nextHop: IPAddress, etherLength: Int) {
+    guard let mac = neighbours.mac(of: nextHop, port: port) else {
+      punt(
+        mbuf,
+        PuntInfo(
+          punt: .unresolved, port: UInt16(truncatingIfNeeded: port), nextHop: nextHop,
+          l3Offset: UInt16(truncatingIfNeeded: etherLength)))
+      return
+    }
+    Self.store(mac, at: mbuf.data)
+    transmitter.send(mbuf, port: port)
+  }
+
+  @inline(__always) static func store(_ mac: MACAddress, at place: UnsafeMutableRawPointer) {
+    place.storeBytes(of: UInt32(truncatingIfNeeded: mac.rawValue >> 16).bigEndian, as: UInt32.self)
+    place.storeBytes(of: UInt16(truncatingIfNeeded: mac.rawValue).bigEndian, toByteOffset: 4, as: UInt16.self)
+  }
+
+  /// Writes destination (zero for now), source, tag and type; the frame's first octet is at `place`.
+  @inline(__always) static func writeEthernet(_ port: PortEntry, isIPv4: Bool, at place: UnsafeMutableRawPointer) {
+    store(.zero, at: place)
+    store(port.mac, at: place + 6)
+    var type = place + 12
+    if port.vlan != PortEntry.untagged {
+      type.storeBytes(of: (UInt32(EtherType.vlan) << 16 | UInt32(port.vlan)).bigEndian, as: UInt32.self)
+      type += 4
+    }
+    type.storeBytes(of: (isIPv4 ? EtherType.ipv4 : EtherType.ipv6).bigEndian, as: UInt16.self)
+  }
+}
+
+extension UnsafeMutableRawPointer {
+  @inline(__always) func store16(_ value: Int, at offset: Int) {
+    storeBytes(of: UInt16(truncatingIfNeeded: value).bigEndian, toByteOffset: offset, as: UInt16.self)
+  }
+}

@@ -1,0 +1,119 @@
+internal import CDPDK
+internal import Glibc
+internal import Synchronization
+
+/// DPDK's environment, made once per process. The user never sees an EAL argument: everything follows from the machine.
+package enum EAL {
+  package struct Failure: Error, CustomStringConvertible {
+    package let description: String
+  }
+
+  package struct Settings: Sendable {
+    package var lcores = 1
+    /// Processor numbers to bind lcores to; empty: they float over all.
+    package var cores: [Int] = []
+    package var pciAddresses: [String] = []
+    /// Mebibytes. Touched pages only count, so this is a ceiling: two forwarding tables of 64 MiB and the packet pools.
+    package var memory = 1024
+    package init() {}
+  }
+
+  /// EAL numbers: 0 is the control thread's, the gateway's sealing lcore n is EAL's n + 1.
+  static func ealNumber(of lcore: Int) -> UInt32 { UInt32(lcore + 1) }
+
+  nonisolated(unsafe) private static var started = false
+  private static let lock = Mutex(())
+
+  /// Idempotent, so that tests can share it. Runs on a thread of its own because EAL binds the calling thread, and every
+  /// thread made later would inherit that.
+  package static func start(_ settings: Settings) throws(Failure) {
+    let outcome = lock.withLock { _ -> Failure? in
+      if started { return nil }
+      do throws(Failure) {
+        try initialise(settings)
+        started = true
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let outcome { throw outcome }
+  }
+
+  /// Free 2 MiB pages, in mebibytes.
+  package static var freeHugepages: Int {
+    let path = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+    guard let file = fopen(path, "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 32)
+    guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
+    return (Int(atol(line))) * 2
+  }
+
+  static func arguments(_ settings: Settings, hugepages: Bool) -> [String] {
+    let processors = "0-\(max(0, sysconf(Int32(_SC_NPROCESSORS_ONLN)) - 1))"
+    let lcores = (0...settings.lcores).map { number in
+      let cores = number == 0 || settings.cores.isEmpty ? processors : "\(settings.cores[(number - 1) % settings.cores.count])"
+      return "\(number)@(\(cores))"
+    }
+    var arguments = [
+      "keyweave", "--lcores=\(lcores.joined(separator: ","))", "--main-lcore=0", "-m", "\(settings.memory)",
+      "--file-prefix=keyweave-\(getpid())", "--no-telemetry", "--log-level=lib.eal:error", "--log-level=error",
+    ]
+    // A killed process leaves no memory files behind: in-memory hugepages have none, and without them nothing is shared.
+    arguments += hugepages ? ["--in-memory"] : ["--no-huge", "--no-shconf"]
+    if settings.pciAddresses.isEmpty {
+      arguments.append("--no-pci")
+    } else {
+      arguments += settings.pciAddresses.flatMap { ["-a", $0] }
+    }
+    return arguments
+  }
+
+  private static func initialise(_ settings: Settings) throws(Failure) {
+    var template = Array("/tmp/keyweave-XXXXXX".utf8CString)
+    if getenv("RUNTIME_DIRECTORY") == nil {
+      // EAL wants a writable directory even when it leaves nothing there.
+      guard mkdtemp(&template) != nil else {
+        throw Failure(description: "EAL needs a writable directory and could not make one in /tmp: \(String(cString: strerror(errno)))")
+      }
+      setenv("RUNTIME_DIRECTORY", template, 1)
+    }
+    let hugepages = freeHugepages >= settings.memory
+    let words = arguments(settings, hugepages: hugepages)
+    // EAL keeps pointers into its arguments, and permutes them.
+    let argv = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: words.count + 1)
+    for (index, word) in words.enumerated() { argv[index] = strdup(word) }
+    argv[words.count] = nil
+    let call = EALCall(argc: Int32(words.count), argv: argv)
+    var thread = pthread_t()
+    let context = Unmanaged.passRetained(call)
+    pthread_create(&thread, nil, { Unmanaged<EALCall>.fromOpaque($0!).takeRetainedValue().run(); return nil }, context.toOpaque())
+    pthread_join(thread, nil)
+    if template.last == 0, template.count > 5, getenv("RUNTIME_DIRECTORY").map({ strcmp($0, template) == 0 }) == true {
+      removeRuntimeDirectory(template)
+    }
+    guard call.result >= 0 else {
+      throw Failure(
+        description: "DPDK's environment did not start: \(String(cString: dpdk_last_error())). "
+          + (hugepages ? "Hugepages were used." : "No hugepages were used (\(freeHugepages) MiB free, \(settings.memory) wanted).")
+          + " Run `keyweave doctor`.")
+    }
+  }
+
+  private static func removeRuntimeDirectory(_ path: [CChar]) {
+    let base = String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    for suffix in ["/dpdk/keyweave-\(getpid())", "/dpdk", ""] { rmdir(base + suffix) }
+  }
+}
+
+private final class EALCall {
+  let argc: Int32
+  let argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+  var result: Int32 = -1
+  init(argc: Int32, argv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) {
+    self.argc = argc
+    self.argv = argv
+  }
+  func run() { result = dpdk_eal_init(argc, argv) }
+}

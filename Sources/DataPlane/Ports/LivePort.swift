@@ -1,0 +1,79 @@
+internal import CDPDK
+internal import Glibc
+internal import Wire
+
+/// A port of the plan, opened.
+final class LivePort: @unchecked Sendable {
+  struct Failure: Error, CustomStringConvertible { let description: String }
+
+  let dpdkPort: UInt16
+  let mac: MACAddress
+  let driver: String
+  /// The port's addresses with their networks, and a link-local one where it speaks IPv6 (RFC 4291, section 2.1).
+  let ownAddresses: [IPPrefix]
+  private let vdevName: String?
+
+  var isVirtual: Bool { vdevName != nil }
+
+  init(port: GatewayPlan.Port, device: PortDevice, queues: Int, descriptors: UInt16, pool: UnsafeMutableRawPointer) throws(Failure) {
+    let number: Int32
+    switch device {
+    case .pci(let address):
+      number = dpdk_eth_dev_get_port_by_name(address)
+      vdevName = nil
+    case .vdev(let name, let arguments):
+      number = dpdk_vdev_init(name, arguments)
+      vdevName = name
+    case .existing(let existing):
+      number = Int32(existing)
+      vdevName = nil
+    }
+    guard number >= 0 else {
+      throw Failure(description: "port \(port.name): device \(port.device) did not open: \(String(cString: dpdk_last_error())). \(device.hint)")
+    }
+    dpdkPort = UInt16(number)
+    var info = dpdk_port_info()
+    var status = dpdk_eth_dev_info_get(dpdkPort, &info)
+    guard status == 0 else { throw Failure(description: "port \(port.name): no information from the driver (error \(-status))") }
+    guard queues <= Int(info.max_rx_queues), queues <= Int(info.max_tx_queues) else {
+      throw Failure(
+        description: "port \(port.name): \(queues) lcores want a queue each, \(port.device) has \(min(info.max_rx_queues, info.max_tx_queues)). "
+          + "Set lcores.count to that.")
+    }
+    status = dpdk_eth_dev_configure(dpdkPort, UInt16(queues), descriptors, device.takesMTU ? port.mtu : 0, pool)
+    guard status == 0 else {
+      throw Failure(description: "port \(port.name): \(port.device) refused \(queues) queues and MTU \(port.mtu): \(String(cString: strerror(-status)))")
+    }
+    // A bump in the wire and an Ethernet tunnel take frames for every address.
+    status = dpdk_eth_dev_start(dpdkPort, port.mode != .tunnel || port.pair != nil || port.role == .protected)
+    guard status == 0 else { throw Failure(description: "port \(port.name): \(port.device) did not start: \(String(cString: strerror(-status)))") }
+    status = dpdk_eth_dev_info_get(dpdkPort, &info)
+    let octets = info.mac
+    mac = [octets.0, octets.1, octets.2, octets.3, octets.4, octets.5].reduce(MACAddress.zero) { MACAddress(rawValue: $0.rawValue << 8 | UInt64($1)) }
+    driver = withUnsafeBytes(of: info.driver) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    var addresses = port.addresses
+    if addresses.contains(where: { !$0.address.isIPv4 && !$0.address.isLinkLocal }),
+      let linkLocal = IPPrefix(address: IPAddress(linkLocal: mac), length: 64)
+    {
+      addresses.append(linkLocal)
+    }
+    ownAddresses = addresses
+  }
+
+  var info: dpdk_port_info {
+    var info = dpdk_port_info()
+    _ = dpdk_eth_dev_info_get(dpdkPort, &info)
+    return info
+  }
+
+  var statistics: dpdk_port_stats {
+    var statistics = dpdk_port_stats()
+    _ = dpdk_eth_stats_get(dpdkPort, &statistics)
+    return statistics
+  }
+
+  func close() {
+    _ = dpdk_eth_dev_stop(dpdkPort)
+    if let vdevName { _ = dpdk_vdev_uninit(vdevName) } else { _ = dpdk_eth_dev_close(dpdkPort) }
+  }
+}

@@ -1,0 +1,79 @@
+/// A master key where it lies in a key table's locked memory: one pointer wide, nothing to retain.
+///
+/// Layout in octets: 0 AES-256 schedule (256, aligned to 64, opaque), 256 CMAC subkey K1 (16), 272 serial (8).
+@usableFromInline package struct MasterKey: Equatable, @unchecked Sendable {
+  @usableFromInline package static let stride = 320
+  @usableFromInline static let subkeyOffset = 256
+  @usableFromInline static let serialOffset = 272
+
+  @usableFromInline let base: UnsafeRawPointer
+
+  @inlinable init(at base: UnsafeRawPointer) { self.base = base }
+
+  /// What `KeyPrimitives.expandAES256` wrote.
+  @inlinable package var schedule: UnsafeRawPointer { base }
+
+  /// K1 of CMAC (RFC 4493, section 2.3): every input of the KDF is a whole number of blocks, so K2 is never used.
+  @inlinable package var subkey: SIMD16<UInt8> {
+    (base + Self.subkeyOffset).load(as: SIMD16<UInt8>.self)
+  }
+
+  /// Never used for another master key by this process; 0 is none.
+  @inlinable package var serial: UInt64 { (base + Self.serialOffset).load(as: UInt64.self) }
+}
+
+/// Computes master keys (wire format, section 2), when keys are installed and never per packet.
+struct MasterKeyMaker: ~Copyable {
+  /// 0 the XOR of the root keys (32), 32 the master key (32), 64 the message (25 + 3 x 36 octets).
+  private let scratch: LockedMemory
+  private static let label: StaticString = "EESP stateless master key"
+  private static let messageOffset = 64
+
+  init() throws(LockedMemoryError) {
+    scratch = try LockedMemory(octets: LockedMemory.pageSize)
+  }
+
+  /// Writes the master key of `generations`, which name `rootKeys` in order, and its schedule, subkey and serial to
+  /// `place`.
+  func make(
+    _ rootKeys: [RootKey], _ generations: [Generation], serial: UInt64, with primitives: some KeyPrimitives,
+    at place: UnsafeMutableRawPointer
+  ) {
+    let combined = scratch.base
+    let master = scratch.base + 32
+    eraseOctets(combined, count: 64)
+    for generation in generations {
+      generation.key.withOctets { octets in
+        for position in octets.indices {
+          let octet = combined.load(fromByteOffset: position, as: UInt8.self)
+          combined.storeBytes(of: octet ^ octets[position], toByteOffset: position, as: UInt8.self)
+        }
+      }
+    }
+    let message = scratch.base + Self.messageOffset
+    var length = Self.label.utf8CodeUnitCount
+    message.copyMemory(from: Self.label.utf8Start, byteCount: length)
+    for (root, generation) in zip(rootKeys, generations) {
+      length += root.writeOption(index: generation.index, to: message + length)
+    }
+    primitives.hmacSHA256(
+      key: UnsafeRawBufferPointer(start: combined, count: 32),
+      message: UnsafeRawBufferPointer(start: message, count: length), into: master)
+    primitives.expandAES256(master, into: place)
+    Self.writeSubkey(at: place, with: primitives)
+    place.storeBytes(of: serial, toByteOffset: MasterKey.serialOffset, as: UInt64.self)
+    eraseOctets(combined, count: 64)
+  }
+
+  /// K1 = the encrypted zero block times x in GF(2^128) (RFC 4493, section 2.3).
+  private static func writeSubkey(at place: UnsafeMutableRawPointer, with primitives: some KeyPrimitives) {
+    let subkey = place + MasterKey.subkeyOffset
+    subkey.initializeMemory(as: UInt8.self, repeating: 0, count: 16)
+    primitives.encryptBlocks(place, subkey, count: 1)
+    let high = UInt64(bigEndian: subkey.load(as: UInt64.self))
+    let low = UInt64(bigEndian: subkey.load(fromByteOffset: 8, as: UInt64.self))
+    let reduction: UInt64 = 0x87 & (0 &- high >> 63)
+    subkey.storeBytes(of: (high << 1 | low >> 63).bigEndian, as: UInt64.self)
+    subkey.storeBytes(of: (low << 1 ^ reduction).bigEndian, toByteOffset: 8, as: UInt64.self)
+  }
+}

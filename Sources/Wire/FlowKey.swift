@@ -1,0 +1,42 @@
+/// The random key of the flow hash, made once per start: without it nobody can aim flows at one queue, path or peer.
+@usableFromInline
+package struct FlowKey: Sendable, BitwiseCopyable {
+  @usableFromInline let words: (UInt64, UInt64, UInt64, UInt64)
+
+  package init(_ word0: UInt64, _ word1: UInt64, _ word2: UInt64, _ word3: UInt64) {
+    words = (word0, word1, word2, word3)
+  }
+
+  package static func random() -> FlowKey {
+    var system = SystemRandomNumberGenerator()
+    return FlowKey(system.next(), system.next(), system.next(), system.next())
+  }
+
+  /// Both halves of a 128-bit product, folded: one multiplication mixes 128 bits.
+  @inlinable static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    let product = left.multipliedFullWidth(by: right)
+    return product.high ^ product.low
+  }
+
+  /// A hash of two addresses and what tells flows between them apart, not symmetric. It spreads; it does not authenticate.
+  @inlinable package func hash(source: IPAddress, destination: IPAddress, rest: UInt64) -> UInt64 {
+    let from = FlowKey.mix(source.high ^ words.0, source.low ^ words.1)
+    let to = FlowKey.mix(destination.high ^ words.2, destination.low ^ words.3)
+    return FlowKey.mix(from ^ rest ^ words.3, to ^ words.0)
+  }
+}
+
+/// What a flow's hash chooses.
+@usableFromInline
+package enum FlowChoice {
+  /// A UDP source port of 49152 to 65535 (wire format, section 6), from the upper bits.
+  @inlinable package static func sourcePort(_ hash: UInt64) -> UInt16 {
+    0xC000 | UInt16(truncatingIfNeeded: hash >> 50)
+  }
+
+  /// A number below `count`, from the lower bits, so that it does not follow from the port. 0 when `count` is not positive.
+  @inlinable package static func index(_ hash: UInt64, below count: Int) -> Int {
+    guard count > 0 else { return 0 }
+    return Int(truncatingIfNeeded: (hash & 0xFFFF_FFFF).multipliedFullWidth(by: UInt64(count)).low >> 32)
+  }
+}
