@@ -1,0 +1,40 @@
+package import Wire
+
+extension Configuration {
+  /// What is passed on of a trust group's opened packets (wire format, section 3, after the tag).
+  package struct GroupPolicy: Equatable, Sendable {
+    package var name: String
+    /// Prefixes in which a packet's source must lie; Ethernet frames are not looked into.
+    package var maySpeak: [IPPrefix]
+    package var forms: Set<Mode>
+
+    package enum Field: String, SectionField {
+      case name
+      case maySpeak = "may_speak"
+      case forms
+    }
+  }
+}
+
+extension Configuration.GroupPolicy {
+  init?(_ section: Section<Field>) {
+    let name = section.required(.name, .name)
+    let maySpeak = section.list(.maySpeak, .network)
+    let forms = section.list(.forms, Kind<Configuration.Mode>.choice)
+    reportRepeats(maySpeak, section.findings, "prefix")
+    reportRepeats(forms, section.findings, "form")
+    let chosen: Set<Configuration.Mode> = section.has(.forms) ? Set(forms.map(\.value)) : [.tunnel]
+    if section.has(.forms), forms.isEmpty {
+      section.findings.mistake(
+        section.path(.forms), found: "no form", expected: "at least one of tunnel, transport, ethernet",
+        fix: "list the forms that this group sends, or leave the field out for tunnel")
+    }
+    if maySpeak.isEmpty, !chosen.isDisjoint(with: [.tunnel, .transport]) {
+      section.findings.mistake(
+        section.path(.maySpeak), found: "no prefix", expected: "the prefixes that the group's packets may come from",
+        fix: "add `may_speak: [10.0.0.0/8]`; without it everything received from the group would be dropped")
+    }
+    guard let name else { return nil }
+    self.init(name: name, maySpeak: maySpeak.map(\.value), forms: chosen)
+  }
+}

@@ -1,0 +1,143 @@
+internal import Foundation
+internal import Keys
+internal import Wire
+
+extension ConfigurationFile {
+  /// What the gateway would do, for `keyweave check`. No key octets, no key IDs.
+  package struct Summary: Encodable, Sendable {
+    package let name: String
+    package let deviceID: String
+    package let member: UInt8
+    package let engine: String
+    package let lcores: Int
+    package let ports: [Port]
+    package let peers: [Peer]
+    package let routes: [Route]
+    package let groups: [Group]
+    package let unmatched: String
+
+    package struct Port: Encodable, Sendable {
+      package let name, device, role: String
+      package let mode: String?
+      package let mtu: UInt16
+      package let addresses: [String]
+    }
+
+    package struct Peer: Encodable, Sendable {
+      package let name, address, nextHop, port, carriage: String
+    }
+
+    package struct Route: Encodable, Sendable {
+      package let match, action: String
+      /// The largest packet that passes whole, by the narrowest way; nil without protection.
+      package let innerMTU: Int?
+    }
+
+    package struct Group: Encodable, Sendable {
+      package let name: String
+      package let epochPeriod: Int
+      package let rootKeys, maySpeak, forms: [String]
+      package let isDefault: Bool
+    }
+  }
+
+  package var summary: Summary {
+    let digits = configuration.identity.isWide ? 16 : 8
+    let id = String(configuration.identity.deviceID, radix: 16)
+    return Summary(
+      name: configuration.name, deviceID: String(repeating: "0", count: max(0, digits - id.count)) + id,
+      member: configuration.identity.member, engine: configuration.engine.rawValue, lcores: configuration.lcores.count,
+      ports: configuration.ports.map { port in
+        Summary.Port(
+          name: port.name, device: port.device.description, role: port.role.rawValue,
+          mode: port.role == .clear ? port.mode.rawValue : nil, mtu: port.mtu,
+          addresses: port.addresses.map(\.description))
+      },
+      peers: configuration.peers.map { peer in
+        Summary.Peer(
+          name: peer.name, address: peer.address.description, nextHop: peer.nextHop.description, port: peer.port,
+          carriage: peer.carriage.description)
+      },
+      routes: configuration.routes.map { route in
+        let mtus = innerMTUs.filter { $0.route == route }.map(\.octets)
+        return Summary.Route(
+          match: route.match.description, action: route.action.description, innerMTU: mtus.min())
+      },
+      groups: keys.groups.map(summary), unmatched: configuration.unmatched.rawValue)
+  }
+
+  private func summary(_ group: TrustGroup) -> Summary.Group {
+    let policy = configuration.groups.first { $0.name == group.name }
+    return Summary.Group(
+      name: group.name, epochPeriod: group.epochPeriod,
+      rootKeys: group.orderedKeys.map { key in
+        let numbers = key.generations.map { "\($0.index)" }.joined(separator: ", ")
+        return "\(key.level) (generations \(numbers), current \(key.current.index))"
+      }, maySpeak: policy?.maySpeak.map(\.description) ?? [],
+      forms: Configuration.Mode.allCases.filter { policy?.forms.contains($0) ?? false }.map(\.rawValue),
+      isDefault: group.isDefault)
+  }
+}
+
+extension ConfigurationFile.Summary: CustomStringConvertible {
+  package var description: String {
+    var lines = [
+      "\(name): device \(deviceID), member \(member), engine \(engine), \(lcores) lcore\(lcores == 1 ? "" : "s")",
+      "ports:",
+    ]
+    lines += ports.map { port in
+      "  \(port.name) (\(port.device)): \(([port.role, port.mode].compactMap(\.self) + ["MTU \(port.mtu)"] + port.addresses).joined(separator: ", "))"
+    }
+    if !peers.isEmpty { lines.append("peers:") }
+    lines += peers.map { peer in
+      "  \(peer.name): \(peer.address) over \(peer.carriage), by \(peer.port)\(peer.nextHop == peer.address ? "" : " via \(peer.nextHop)")"
+    }
+    lines.append("routes:")
+    lines += routes.map { route in
+      "  \(route.match): \(route.action)\(route.innerMTU.map { ", packets up to \($0) octets" } ?? "")"
+    }
+    lines.append("  everything else: \(unmatched)")
+    lines.append("groups:")
+    lines += groups.map { group in
+      let policy =
+        group.forms.isEmpty
+        ? "no policy: nothing is accepted"
+        : "accepts \(group.forms.joined(separator: ", "))"
+          + (group.maySpeak.isEmpty ? "" : " from \(group.maySpeak.joined(separator: ", "))")
+      return "  \(group.name)\(group.isDefault ? " (default)" : ""): \(group.rootKeys.joined(separator: "; ")); "
+        + "epochs of \(group.epochPeriod) s; \(policy)"
+    }
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension Configuration.Carriage: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .udp(let port): "UDP port \(port)"
+    case .ip: "IP protocol \(IPProtocol.statelessEESP)"
+    }
+  }
+}
+
+extension Configuration.Route.Match: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .destination(let prefix): prefix.description
+    case .port(let name): "frames from \(name)"
+    }
+  }
+}
+
+extension Configuration.Route.Action: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .protect(let protection):
+      "protect as \(protection.group)\(protection.peers.isEmpty ? "" : " to " + protection.peers.joined(separator: " or ")), "
+        + "\(protection.mode.rawValue), \(protection.suite == .aes256 ? "AES-256-GCM" : "AES-128-GCM")"
+    case .forward(let nextHop, let port): "forward in clear to \(nextHop) by \(port)"
+    case .bypass(let nextHop, let port): "BYPASS in clear by \(port)\(nextHop.map { " via \($0)" } ?? "")"
+    case .drop: "drop"
+    }
+  }
+}
