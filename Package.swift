@@ -41,7 +41,6 @@ let package = Package(
         "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_bus_vdev",
       ].map { .linkedLibrary($0) }),
     .target(name: "COpenSSL", path: "CShims/COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
-    .target(name: "CPcap", path: "CShims/CPcap", linkerSettings: [.linkedLibrary("pcap")]),
     .target(name: "Wire", swiftSettings: swift + [.strictMemorySafety()]),
     .target(name: "Keys", dependencies: ["Wire"], swiftSettings: swift),
     .target(
@@ -53,7 +52,7 @@ let package = Package(
     .executableTarget(
       name: "keyweave",
       dependencies: [
-        "Control", "CPcap", "DataPlane", "Keys", "Wire",
+        "Control", "DataPlane", "Keys", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "Support", dependencies: ["Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),
