@@ -4,5 +4,7 @@ import ArgumentParser
 struct Keyweave: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "keyweave", abstract: "Stateless encryption for clusters, computed instead of stored.",
-    subcommands: [Demo.self, DemoNames.self, Doctor.self, Inspect.self, Status.self])
+    subcommands: [
+      Check.self, Demo.self, DemoNames.self, Doctor.self, Inspect.self, KeysCommand.self, Reload.self, Status.self,
+    ])
 }

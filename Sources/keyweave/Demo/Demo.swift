@@ -10,13 +10,17 @@ struct Demo: ParsableCommand {
     discussion: """
       Makes network namespaces, needs no root and leaves nothing behind, also when it is killed.
 
-      Examples:
+      EXAMPLES
         keyweave demo                      everything, under a minute
         keyweave demo --quick              without the jumbo run
         keyweave demo --keep               leaves the lab up to play with
         keyweave demo --capture f.pcapng   keeps what crossed the fabric
 
-      Exit codes: 0 PASS, 1 FAIL, 69 the lab cannot be made here (the sentence says why), 130 Ctrl-C.
+      EXIT CODES
+        0    PASS
+        1    FAIL, or the lab cannot be made here: the sentence says why
+        64   wrong usage
+        130  ended with Ctrl-C
       """)
 
   @Flag(help: "Leave the lab up afterwards, say how to enter it, and wait for Ctrl-C.")
@@ -40,7 +44,7 @@ struct Demo: ParsableCommand {
       code = try inside.map { try DemoScript.perform(self, door: $0) ? 0 : 1 } ?? enter()
     } catch {
       FileHandle.standardError.write(Data("\(error)\n".utf8))
-      code = 69
+      code = ExitCodes.failure.rawValue
     }
     throw ExitCode(code)
   }

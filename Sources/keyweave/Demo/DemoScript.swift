@@ -58,7 +58,7 @@ struct DemoScript {
 
   /// Keys, the file to download, and host B's servers.
   private mutating func prepare() throws(LabError) {
-    try Lab.writeKeys(to: "\(Lab.directory)/keys.yaml")
+    try Lab.makeKeys(at: "\(Lab.directory)/keys.yaml")
     narrator.say("writing a file of \(Figures.size(DemoFile.size)) for the web server")
     try DemoFile.write(to: DemoFile.served)
     servers = [

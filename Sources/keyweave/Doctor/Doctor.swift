@@ -1,4 +1,5 @@
 import ArgumentParser
+import Control
 import Foundation
 import Glibc
 
@@ -8,12 +9,15 @@ struct Doctor: ParsableCommand {
     commandName: "doctor",
     abstract: "Looks at CPU, memory, permissions, interfaces and clock; says what to mend and how.",
     discussion: """
-      Examples:
+      EXAMPLES
         keyweave doctor                          the machine
         keyweave doctor --config gateway.yaml    the machine and the ports of this configuration
-        keyweave doctor --json                   one object per finding, for machines
+        keyweave doctor --json                   an array with one object per finding
 
-      Exit codes: 0 nothing fails (warnings may), 1 something fails, 65 the configuration cannot be read.
+      EXIT CODES
+        0   nothing fails; there may be warnings
+        1   something fails
+        64  wrong usage
       """)
 
   @Option(help: ArgumentHelp("The configuration of the gateway that is to run here.", valueName: "file"))
@@ -23,9 +27,23 @@ struct Doctor: ParsableCommand {
   var json = false
 
   func run() throws {
-    let ports = try config.map { try DoctorPorts(file: $0) }
-    var findings = DoctorMachine.findings() + DoctorLimits.findings(ports)
-    if let ports { findings += ports.findings() }
+    var findings: [DoctorFinding] = []
+    var configuration: Configuration?
+    if let config {
+      do throws(Mistakes) {
+        configuration = try ConfigurationFile.load(config).configuration
+        findings.append(.ok("configuration", "\(config) and its keys file are right"))
+      } catch {
+        let first = error.all.first.map { ", the first: \($0)" } ?? ""
+        findings.append(
+          .fail(
+            "configuration", "\(error.all.count) mistakes\(first)",
+            fix: "keyweave check --config \(config) shows them all; ports are looked at when there are none"))
+      }
+    }
+    let ports = configuration.map(DoctorPorts.init)
+    findings += DoctorMachine.findings(configuration?.engine) + DoctorLimits.findings(ports)
+    findings += ports?.findings() ?? []
     findings += DoctorClock.findings()
     if json {
       let encoder = JSONEncoder()
@@ -34,7 +52,7 @@ struct Doctor: ParsableCommand {
     } else {
       for line in Self.lines(findings, Paint.terminal) { print(line) }
     }
-    throw ExitCode(findings.contains { $0.state == .fail } ? 1 : 0)
+    if findings.contains(where: { $0.state == .fail }) { throw ExitCodes.failure.exit }
   }
 
   private static func lines(_ findings: [DoctorFinding], _ paint: Paint) -> [String] {

@@ -19,32 +19,32 @@ enum DoctorLimits {
     }
   }
 
-  /// Octets of an expanded IPsec-MB key with its place in the cache.
+  /// Octets of an expanded IPsec-MB key (1008) with its tag in the cache.
   private static let keyOctets = 1088
+  /// What the rings leave to keys, and the least that they are: 32 frames of 2048 octets, each way.
+  private static let keptForKeys = 2 << 20
+  private static let smallestRings = 2 * 32 * 2048
 
-  /// Locked memory holds af_packet's rings first, then the keys: what is left bounds the data-key cache.
+  /// The rings of packet sockets and the keys share the locked memory; rings are made smaller so that both fit.
   private static func memory(_ ports: DoctorPorts?) -> DoctorFinding {
     let subject = "locked memory"
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit)
     if limit.rlim_cur == rlim_t.max || Capability.ipcLock.isHeld {
-      return .ok(subject, "no limit for this user: the data-key cache takes what its configuration says")
+      return .ok(subject, "no limit for this user")
     }
     let allowed = Int(clamping: limit.rlim_cur)
-    let rings = ports?.lockedRings ?? 0
-    let left = allowed - rings
     let fix = "sudo prlimit --pid $$ --memlock=67108864:67108864 (systemd: LimitMEMLOCK=64M)"
-    func text(_ octets: Int) -> String { Figures.fixed(Double(octets) / 1_048_576, 1) + " MiB" }
-    let sum =
-      ports == nil ? "\(text(allowed)) allowed" : "\(text(allowed)) allowed, \(text(rings)) for the ports' rings"
-    guard left > 0 else {
-      return .fail(subject, "\(sum): nothing is left for keys", fix: fix)
+    let found = Figures.fixed(Double(allowed) / 1_048_576, 1) + " MiB"
+    let interfaces = ports?.interfaces ?? 0
+    let keys = "keys get 2 MiB of it, room for \(Figures.count(keptForKeys / keyOctets)) cached data keys"
+    guard allowed >= keptForKeys + interfaces * smallestRings else {
+      return .fail(subject, "\(found): too little for keys and the rings of \(interfaces) interfaces", fix: fix)
     }
-    let keys = Figures.count(left / keyOctets)
-    guard left >= 1 << 20 else {
-      return .warn(subject, "\(sum): \(keys) data keys fit into the rest; a busy gateway wants more", fix: fix)
+    guard allowed >= 64 << 20 else {
+      return .warn(subject, "\(found) for all: \(keys), packet rings the rest; bursts may overflow them", fix: fix)
     }
-    return .ok(subject, "\(sum): up to \(keys) expanded data keys fit into the rest")
+    return .ok(subject, "\(found): \(keys), packet rings the rest")
   }
 
   private static func sockets(_ ports: DoctorPorts?) -> DoctorFinding {
@@ -53,7 +53,7 @@ enum DoctorLimits {
     let fix = "sudo setcap cap_net_raw,cap_ipc_lock+ep \(Sandbox.program)"
     let found =
       "no CAP_NET_RAW: ports on kernel interfaces cannot be opened (the demo needs none: it has its own namespaces)"
-    return ports?.usesInterfaces == true ? .fail(subject, found, fix: fix) : .warn(subject, found, fix: fix)
+    return (ports?.interfaces ?? 0) > 0 ? .fail(subject, found, fix: fix) : .warn(subject, found, fix: fix)
   }
 
   private static func namespaces() -> DoctorFinding {

@@ -1,10 +1,12 @@
+import Control
+import DataPlane
 import Foundation
 import Glibc
 
 /// What the machine is: CPU, engine, memory, libraries.
 enum DoctorMachine {
-  static func findings() -> [DoctorFinding] {
-    [cpu(), engine(), hugepages(), numa(), drivers()]
+  static func findings(_ engine: Configuration.Engine?) -> [DoctorFinding] {
+    [cpu(), self.engine(engine ?? .auto), hugepages(), numa(), drivers()]
   }
 
   private static var flags: Set<String> {
@@ -37,15 +39,17 @@ enum DoctorMachine {
     return .ok("CPU", "\(model): \(present)")
   }
 
-  private static func engine() -> DoctorFinding {
-    let flags = flags
-    guard isX86, flags.contains("aes"), flags.contains("pclmulqdq") else {
-      return .ok("engine", "openssl: IPsec-MB needs an x86-64 CPU with AES and PCLMULQDQ")
+  /// The engine that would run, brought to life for a moment: its self-test is part of that.
+  private static func engine(_ wanted: Configuration.Engine) -> DoctorFinding {
+    do throws(EngineError) {
+      let decision = try (EngineChoice(rawValue: wanted.rawValue) ?? .auto).decide()
+      let found = "\(decision.engine.name): \(decision.build), self-test passed"
+      guard let reason = decision.passedOver else { return .ok("engine", found) }
+      return .ok("engine", "\(found) (ipsec-mb not: \(reason))")
+    } catch {
+      return .fail(
+        "engine", "\(error)", fix: "set `engine: auto`, or install: sudo apt-get install libipsec-mb1 libssl3")
     }
-    let manager =
-      flags.isSuperset(of: ["avx512f", "vaes", "vpclmulqdq"])
-      ? "AVX-512 with VAES" : flags.contains("avx2") ? "AVX2" : flags.contains("avx") ? "AVX" : "SSE"
-    return .ok("engine", "ipsec-mb with its \(manager) code")
   }
 
   private static func hugepages() -> DoctorFinding {

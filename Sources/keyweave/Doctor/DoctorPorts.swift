@@ -3,42 +3,28 @@ import Foundation
 
 /// The ports of a configuration, compared with the machine's interfaces.
 struct DoctorPorts {
-  struct Port {
-    enum Device {
-      case interface(String)
-      case pci(String)
-      case virtual(String)
-    }
-    var name: String
-    var device: Device
-    var mtu: Int
-    var hasVLAN: Bool
+  private let configuration: Configuration
+
+  init(_ configuration: Configuration) {
+    self.configuration = configuration
   }
 
-  var ports: [Port]
-  var coresAreDedicated: Bool
-  var cores: [Int]
-
-  var usesInterfaces: Bool { ports.contains { $0.interface != nil } }
-
-  /// Octets that af_packet locks for all ports: receive and transmit ring of each.
-  var lockedRings: Int {
-    ports.reduce(0) { $0 + ($1.interface == nil ? 0 : AFPacketRing(mtu: $1.mtu).octets * 2) }
-  }
+  /// How many ports are kernel interfaces, which need packet sockets and their rings.
+  var interfaces: Int { configuration.ports.count { $0.interface != nil } }
 
   func findings() -> [DoctorFinding] {
-    var findings = ports.flatMap { port -> [DoctorFinding] in
+    var findings = configuration.ports.flatMap { port -> [DoctorFinding] in
       switch port.device {
       case .interface(let interface): port.interfaceFindings(interface)
       case .pci(let address): [port.pciFinding(address)]
-      case .virtual(let text): [.ok("port \(port.name)", "virtual device \(text)")]
+      case .vdev(let text): [.ok("port \(port.name)", "virtual device \(text)")]
       }
     }
-    if coresAreDedicated { findings += coreFindings() }
+    if configuration.lcores.isDedicated { findings += coreFindings(configuration.lcores.cores) }
     return findings
   }
 
-  private func coreFindings() -> [DoctorFinding] {
+  private func coreFindings(_ cores: [UInt16]) -> [DoctorFinding] {
     let isolated = Kernel.text("/sys/devices/system/cpu/isolated") ?? ""
     let list = cores.map(String.init).joined(separator: ",")
     var findings: [DoctorFinding] = []
@@ -73,8 +59,8 @@ struct DoctorPorts {
   }
 }
 
-extension DoctorPorts.Port {
-  var interface: String? {
+extension Configuration.Port {
+  fileprivate var interface: String? {
     if case .interface(let name) = device { name } else { nil }
   }
 
@@ -95,7 +81,7 @@ extension DoctorPorts.Port {
       findings.append(.fail(subject, "\(interface) is down", fix: "sudo ip link set \(interface) up"))
     }
     let mtuHere = Kernel.number("\(base)/mtu") ?? 0
-    if mtuHere < mtu {
+    if mtuHere < Int(mtu) {
       findings.append(
         .fail(
           subject, "\(interface) has MTU \(mtuHere), the configuration says \(mtu)",
@@ -115,7 +101,7 @@ extension DoctorPorts.Port {
           subject, "\(interface) is one end of a veth pair: packets from its other end may have unfinished checksums",
           fix: "at the other end: sudo ethtool -K PEER tx off tso off gso off"))
     }
-    if hasVLAN, features["rx-vlan-offload"] == "on" {
+    if vlan != nil, features["rx-vlan-offload"] == "on" {
       findings.append(
         .warn(
           subject, "\(interface) takes VLAN tags off received frames",
@@ -189,25 +175,5 @@ extension DoctorPorts.Port {
     let log = NSTemporaryDirectory() + "keyweave-doctor-\(UInt64.random(in: 0...UInt64.max))"
     defer { [".out", ".err"].forEach { try? FileManager.default.removeItem(atPath: log + $0) } }
     return (try? Child.run(command, log: log, deadline: 5))?.output ?? ""
-  }
-}
-
-/// The ring of one direction of an af_packet port; the numbers must fit a user's 8 MiB of locked memory.
-struct AFPacketRing {
-  let frameOctets: Int
-  let frames: Int
-
-  init(mtu: Int) {
-    let jumbo = mtu > 1500
-    frameOctets = jumbo ? 16384 : 2048
-    frames = jumbo ? 64 : 1024
-  }
-
-  var octets: Int { frameOctets * frames }
-}
-
-extension DoctorPorts {
-  init(file: String) throws {
-    ports = []; coresAreDedicated = false; cores = []
   }
 }

@@ -1,5 +1,7 @@
+import Control
 import Foundation
 import Glibc
+import Keys
 
 /// One gateway of the lab: its configuration file, its process, its control socket.
 final class LabGateway {
@@ -85,7 +87,7 @@ final class LabGateway {
 
   /// What the gateway says of itself over its control socket.
   func status() throws -> GatewayStatus {
-    try GatewayStatus.ask(socket: socket)
+    try GatewayStatus.ask(at: [socket], timeout: 3)
   }
 
   /// SIGTERM: it drains, closes its capture and ends.
@@ -105,29 +107,11 @@ extension Lab {
     guard made else { throw .failed("cannot write \(path): \(String(cString: strerror(errno)))") }
   }
 
-  /// Root keys for both gateways, fresh for each lab.
-  static func writeKeys(to path: String) throws(LabError) {
-    func hex(_ count: Int) -> String {
-      var generator = SystemRandomNumberGenerator()
-      return (0..<count).map { _ in
-        let octet = UInt8.random(in: 0...255, using: &generator)
-        return String(octet >> 4, radix: 16) + String(octet & 15, radix: 16)
-      }.joined()
-    }
-    try write(
-      """
-      trust_groups:
-        - name: demo
-          default: true
-          epoch_period: 600s
-          max_coffset: 16
-          max_ioffset: 0
-          root_keys:
-            - level: trust-region
-              id: \(hex(16))
-              current: { index: 1, key: \(hex(32)) }
-              next: { index: 2, key: \(hex(32)) }
-
-      """, to: path)
+  /// Root keys for both gateways, fresh for each lab: what `keyweave keys new --group demo` makes.
+  static func makeKeys(at path: String) throws(LabError) {
+    let template = KeysFile.Template(groups: ["demo"], levels: [.trustRegion], epochPeriod: 600, generations: 2)
+    do {
+      try KeysFile.create(path, template, at: UInt64(Date().timeIntervalSince1970))
+    } catch { throw .failed("\(error)") }
   }
 }

@@ -1,3 +1,5 @@
+import Wire
+
 /// A gateway's status as tables for people; with an earlier one, rates too.
 struct StatusReport {
   private let status: GatewayStatus
@@ -64,7 +66,9 @@ struct StatusReport {
   private var drops: [String] {
     var table = TextTable(["dropped", "reason", "what it means"], right: [0])
     for drop in status.drops.filter({ $0.value > 0 }).sorted(by: { ($0.value, $1.key) > ($1.value, $0.key) }) {
-      table.add([Figures.count(drop.value), drop.key, StatusReport.sentence(drop.key)])
+      table.add([
+        Figures.count(drop.value), drop.key, DropReason.allCases.first { $0.name == drop.key }?.explanation ?? "",
+      ])
     }
     return table.isEmpty ? [] : table.lines
   }
@@ -134,5 +138,3 @@ struct StatusReport {
     return Figures.count(Int64(Double(now - then) / time))
   }
 }
-
-extension StatusReport { static func sentence(_ s: String) -> String { "" } }

@@ -1,3 +1,4 @@
+import Control
 import Foundation
 
 /// What a running gateway says of itself over its control socket. Never key bytes.
@@ -130,14 +131,8 @@ struct GatewayStatus: Codable {
 }
 
 extension GatewayStatus {
-  /// Asks the gateway that listens on this Unix socket.
-  static func ask(socket: String) throws -> GatewayStatus {
-    let answer = try ControlClient.ask("status", socket: socket)
-    do {
-      return try JSONDecoder().decode(GatewayStatus.self, from: answer)
-    } catch {
-      throw ControlClient.Failure(
-        "\(socket) answered something that is not a status of this version (\(error)); is the gateway another version?")
-    }
+  /// Asks the gateway that listens on the first of these Unix sockets that is listened to.
+  static func ask(at sockets: [String], timeout: Double = 10) throws -> GatewayStatus {
+    try JSONDecoder().decode(GatewayStatus.self, from: ControlSocket.ask(.status, at: sockets, timeout: timeout))
   }
 }

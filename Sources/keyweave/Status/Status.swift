@@ -1,4 +1,5 @@
 import ArgumentParser
+import Control
 import Foundation
 import Glibc
 
@@ -10,9 +11,27 @@ struct GatewayOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The gateway's control socket.", valueName: "path"))
   var socket: String?
 
-  func path() throws -> String {
-    if let socket { return socket }
-    throw ValidationError("say which gateway: --config FILE or --socket PATH")
+  func validate() throws {
+    guard (config == nil) != (socket == nil) else {
+      throw ValidationError("say which gateway: either --config FILE or --socket PATH")
+    }
+  }
+
+  /// The sockets to try, in turn. A configuration with mistakes still names its gateway only when it loads, so it must.
+  func sockets() throws -> [String] {
+    if let socket { return [socket] }
+    let configuration = try ConfigurationFile.load(config ?? "").configuration
+    return configuration.controlSocket.map { [$0] } ?? ControlSocket.defaultPaths(name: configuration.name)
+  }
+
+  /// Runs what asks the gateway; a refusal becomes a sentence and the exit code of a failure.
+  func ask(_ command: String, _ body: ([String]) throws -> Void) throws {
+    do {
+      try body(sockets())
+    } catch let error where error is ControlError || error is Mistakes || error is DecodingError {
+      FileHandle.standardError.write(Data("keyweave \(command): \(error)\n".utf8))
+      throw ExitCodes.failure.exit
+    }
   }
 }
 
@@ -22,12 +41,12 @@ struct Status: ParsableCommand {
     commandName: "status",
     abstract: "Asks a running gateway for its ports, lcores, peers, groups, counters and drops.",
     discussion: """
-      Examples:
+      EXAMPLES
         keyweave status --config gateway.yaml
         keyweave status --socket /run/keyweave/gateway-a.sock --watch
         keyweave status --config gateway.yaml --json | jq .drops
 
-      Exit codes: 0 it answered, 69 no gateway answers there.
+      \(ExitCodes.help)
       """)
 
   @OptionGroup var gateway: GatewayOptions
@@ -39,35 +58,29 @@ struct Status: ParsableCommand {
   var watch = false
 
   func run() throws {
-    let socket = try gateway.path()
-    do {
-      guard watch else { return try show(socket) }
-      try follow(socket)
-    } catch let failure as ControlClient.Failure {
-      FileHandle.standardError.write(Data("\(failure)\n".utf8))
-      throw ExitCode(69)
+    try gateway.ask("status") { sockets in
+      guard watch else { return try show(sockets) }
+      try follow(sockets)
     }
   }
 
-  private func show(_ socket: String) throws {
+  private func show(_ sockets: [String]) throws {
     if json {
-      var answer = try ControlClient.ask("status", socket: socket)
-      if answer.last != 10 { answer.append(10) }
-      FileHandle.standardOutput.write(answer)
+      FileHandle.standardOutput.write(try ControlSocket.ask(.status, at: sockets) + Data("\n".utf8))
     } else {
-      let status = try GatewayStatus.ask(socket: socket)
+      let status = try GatewayStatus.ask(at: sockets)
       for line in StatusReport(status, before: nil, Paint.terminal).lines { print(line) }
     }
   }
 
   /// With `--json`, one answer per second, one after the other; otherwise the screen is drawn anew.
-  private func follow(_ socket: String) throws {
+  private func follow(_ sockets: [String]) throws {
     var before: GatewayStatus?
     while true {
       if json {
-        try show(socket)
+        try show(sockets)
       } else {
-        let status = try GatewayStatus.ask(socket: socket)
+        let status = try GatewayStatus.ask(at: sockets)
         let lines = StatusReport(status, before: before, Paint.terminal).lines
         // Home, then erase what is left of the last drawing: no flicker.
         let clear = isatty(STDOUT_FILENO) == 1 ? "\u{1B}[H\u{1B}[J" : ""
