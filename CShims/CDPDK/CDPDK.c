@@ -68,6 +68,7 @@ int dpdk_eal_remote_launch(int (*function)(void *), void *argument, unsigned lco
 }
 int dpdk_eal_wait_lcore(unsigned lcore) { return rte_eal_wait_lcore(lcore); }
 int dpdk_socket_id(void) { return (int)rte_socket_id(); }
+void dpdk_thread_setname(unsigned long thread, const char *name) { rte_thread_setname(thread, name); }
 void dpdk_pause_us(unsigned microseconds) { usleep(microseconds); }
 
 // Memory pools

@@ -72,7 +72,7 @@ static void start(void) {
   }
   uint8_t output[32];
   if (!hmac_sha256(zero_key, sizeof zero_key, zero_key, sizeof zero_key, output)) return;
-  state = arena_reserve() ? COpenSSL_ready : COpenSSL_no_key_memory;
+  state = arena_start() ? COpenSSL_ready : COpenSSL_no_key_memory;
 }
 
 COpenSSL_state COpenSSL_start(void) {
@@ -128,9 +128,12 @@ bool COpenSSL_ecb_encrypt(COpenSSL_context *context, void *blocks, size_t count)
 }
 
 bool COpenSSL_hmac_sha256(const void *key, size_t key_length, const void *message, size_t length, void *output) {
+  static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&one_at_a_time);
   key_section_enter();
   bool done = hmac_sha256(key, key_length, message, length, output);
   key_section_leave();
+  pthread_mutex_unlock(&one_at_a_time);
   return done;
 }
 

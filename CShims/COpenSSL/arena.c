@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include "arena.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -36,33 +35,25 @@ static _Thread_local unsigned key_section;
 void key_section_enter(void) { key_section += 1; }
 void key_section_leave(void) { key_section -= 1; }
 
-bool arena_reserve(void) {
-  void *base = mmap(NULL, arena_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) return false;
-  if (madvise(base, arena_size, MADV_DONTDUMP) != 0) {
-    munmap(base, arena_size);
-    return false;
-  }
-  arena.base = base;
-  return true;
-}
-
 // Locks the next step of the arena. It becomes accessible only when it is locked.
 static bool arena_grow(void) {
   uint8_t *step = arena.base + arena.locked;
-  if (arena.locked + arena_step > arena_size) {
-    errno = ENOMEM;
-    return false;
-  }
+  if (arena.locked + arena_step > arena_size) return false;
   if (mprotect(step, arena_step, PROT_READ | PROT_WRITE) != 0) return false;
   if (mlock(step, arena_step) != 0) {
-    int reason = errno;
     mprotect(step, arena_step, PROT_NONE);
-    errno = reason;
     return false;
   }
   arena.locked += arena_step;
   return true;
+}
+
+bool arena_start(void) {
+  void *base = mmap(NULL, arena_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) return false;
+  arena.base = base;
+  return madvise(base, arena_size, MADV_DONTDUMP) == 0 && madvise(base, arena_size, MADV_WIPEONFORK) == 0 &&
+         arena_grow();
 }
 
 static bool in_arena(const void *memory) {
@@ -72,10 +63,7 @@ static bool in_arena(const void *memory) {
 static size_t *header_of(void *memory) { return (size_t *)((uint8_t *)memory - header_size); }
 
 static void *arena_alloc(size_t size) {
-  if (arena.base == NULL || size > largest * granule - header_size) {
-    errno = ENOMEM;
-    return NULL;
-  }
+  if (arena.base == NULL || size > largest * granule - header_size) return NULL;
   size_t granules = (size + header_size + granule - 1) / granule;
   pthread_mutex_lock(&arena.lock);
   uint8_t *block = arena.freed[granules];

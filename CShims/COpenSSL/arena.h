@@ -6,8 +6,8 @@
 /// True if OpenSSL's allocator was replaced before OpenSSL allocated anything.
 bool arena_installed(void);
 
-/// Reserves the arena's addresses. Once; false without address space.
-bool arena_reserve(void);
+/// Reserves the arena's addresses and locks its first step, once; false when that cannot be had.
+bool arena_start(void);
 
 /// Between these two, everything that OpenSSL allocates on this thread comes from the arena. They nest.
 void key_section_enter(void);

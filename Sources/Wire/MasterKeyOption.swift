@@ -1,26 +1,33 @@
 /// Where one master key option lies within a security header and what it names (wire format, section 1).
 @usableFromInline
 package struct MasterKeyOption: Sendable, BitwiseCopyable {
-  /// 1 trust-region, 2 user-group, 3 task-group root key.
-  @usableFromInline package let level: UInt8
+  /// Level, index, ID offset and ID length, an octet each: one word, so that a decoded header is a few whole stores.
+  @usableFromInline let word: UInt32
+
+  /// 1 trust-region, 2 user-group, 3 task-group root key; 0 for no option.
+  @inlinable package var level: UInt8 { UInt8(truncatingIfNeeded: word >> 24) }
   /// Generation of the root key, mod 256.
-  @usableFromInline package let index: UInt8
+  @inlinable package var index: UInt8 { UInt8(truncatingIfNeeded: word >> 16) }
   /// Octets from the header's first to the root key ID.
-  @usableFromInline package let idOffset: UInt8
+  @inlinable package var idOffset: Int { Int(word >> 8 & 0xFF) }
   /// 16, 20, 24, 28 or 32 octets.
-  @usableFromInline package let idLength: UInt8
+  @inlinable package var idLength: Int { Int(word & 0xFF) }
 
   /// Octets of type, length, index and padding, before the root key ID.
   @inlinable package static var prefixLength: Int { 4 }
 
-  @inlinable package init(level: UInt8, index: UInt8, idOffset: UInt8, idLength: UInt8) {
-    self.level = level
-    self.index = index
-    self.idOffset = idOffset
-    self.idLength = idLength
-  }
+  @inlinable static var none: MasterKeyOption { MasterKeyOption(word: 0) }
 
-  @inlinable static var none: MasterKeyOption { MasterKeyOption(level: 0, index: 0, idOffset: 0, idLength: 0) }
+  @inlinable init(word: UInt32) { self.word = word }
+
+  /// - Parameters:
+  ///   - prefix: the first four octets as a number, found valid.
+  ///   - offset: octets from the header's first to the option's.
+  @inlinable init(prefix: UInt32, at offset: Int) {
+    let place = UInt32(truncatingIfNeeded: offset &+ MasterKeyOption.prefixLength)
+    // The length on the wire counts index and padding too.
+    word = prefix & 0xFF00_0000 | prefix << 8 & 0xFF_0000 | place << 8 | (prefix >> 16 & 0xFF) &- 2
+  }
 
   /// The first four octets as one number, when type and length are such as the format allows.
   @inlinable static func isValid(prefix: UInt32) -> Bool {

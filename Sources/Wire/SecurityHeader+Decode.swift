@@ -26,50 +26,42 @@ extension SecurityHeader {
 
     guard let variant = Variant(rawValue: UInt8(truncatingIfNeeded: word >> 20 & 0xF)) else { return .drop(.variant) }
 
-    var header = SecurityHeader(
-      variant: variant, reserve: UInt8(truncatingIfNeeded: word >> 12), coffset: UInt8(truncatingIfNeeded: word >> 4),
-      ioffset: UInt8(truncatingIfNeeded: word & 0xF),
-      id: variant.isWide ? packet.uint64(at: idOffset) : UInt64(packet.uint32(at: idOffset)))
-    header.length = UInt8(truncatingIfNeeded: length)
-    guard header.readOptions(packet), !(sourceIsMapped && variant.context == .sourceAddress) else {
-      return .drop(.malformed)
-    }
-
-    guard header.ioffset <= header.coffset, count &- length >= header.clearLength &+ icvLength else {
-      return .drop(.malformed)
-    }
-    let sequence = packet.uint64(at: length &- sequenceLength)
-    header.epoch = UInt16(truncatingIfNeeded: sequence >> 48)
-    header.counter = sequence & 0xFFFF_FFFF_FFFF
-    return .header(header)
-  }
-
-  /// Options must fill what lies between the ID and Epoch, but for four zero octets where alignment needs them. All
-  /// lengths here are multiples of four and the end is one of eight, so that exactly those four octets can be left over.
-  @inlinable mutating func readOptions(_ packet: RawSpan) -> Bool {
-    let end = Int(length) &- SecurityHeader.sequenceLength
-    var offset = optionsOffset
+    // Options must fill what lies between the ID and Epoch, but for four zero octets where alignment needs them. All
+    // lengths here are multiples of four and `end` is one of eight, so that exactly those four octets can be left over.
+    let end = length &- sequenceLength
+    var offset = idOffset &+ variant.idLength
+    var optionCount: UInt8 = 0
     var highest: UInt8 = 0
-    // Rising levels, at most 3, bound the loop to three rounds.
+    var options = (MasterKeyOption.none, MasterKeyOption.none, MasterKeyOption.none)
+    // Levels rise and end at 3, which bounds the loop to three rounds.
     while end &- offset > MasterKeyOption.prefixLength {
       let prefix = packet.uint32(at: offset)
-      let level = UInt8(truncatingIfNeeded: prefix >> 24)
-      let next = offset &+ 2 &+ Int(prefix >> 16 & 0xFF)
-      guard MasterKeyOption.isValid(prefix: prefix), level > highest, next <= end else { return false }
-      let option = MasterKeyOption(
-        level: level, index: UInt8(truncatingIfNeeded: prefix >> 8),
-        idOffset: UInt8(truncatingIfNeeded: offset &+ MasterKeyOption.prefixLength),
-        idLength: UInt8(truncatingIfNeeded: next &- offset &- MasterKeyOption.prefixLength))
+      let option = MasterKeyOption(prefix: prefix, at: offset)
+      let next = offset &+ MasterKeyOption.prefixLength &+ option.idLength
+      guard MasterKeyOption.isValid(prefix: prefix), option.level > highest, next <= end else {
+        return .drop(.malformed)
+      }
       switch optionCount {
       case 0: options.0 = option
       case 1: options.1 = option
       default: options.2 = option
       }
       optionCount &+= 1
-      highest = level
+      highest = option.level
       offset = next
     }
     // A wide ID in a header of 16 octets ends beyond `end`.
-    return offset == end || (offset < end && packet.uint32(at: offset) == 0)
+    guard offset == end || (offset < end && packet.uint32(at: offset) == 0),
+      !(sourceIsMapped && variant.context == .sourceAddress)
+    else { return .drop(.malformed) }
+
+    let header = SecurityHeader(
+      variant: variant, word: word,
+      id: variant.isWide ? packet.uint64(at: idOffset) : UInt64(packet.uint32(at: idOffset)),
+      sequence: packet.uint64(at: end), length: length, optionCount: optionCount, options: options)
+    guard header.ioffset <= header.coffset, count &- length >= header.clearLength &+ icvLength else {
+      return .drop(.malformed)
+    }
+    return .header(header)
   }
 }

@@ -14,10 +14,10 @@ package struct SecurityHeader: Sendable, BitwiseCopyable {
   /// Start of the protected part in 4-octet units after the header, 0 to 15.
   @usableFromInline package var ioffset: UInt8
   /// Octets of the whole header, 16 to 128; 0 in a header that was not decoded.
-  @usableFromInline package internal(set) var length: UInt8
+  @usableFromInline package let length: UInt8
   /// 0 to 3.
-  @usableFromInline package internal(set) var optionCount: UInt8
-  @usableFromInline var options: (MasterKeyOption, MasterKeyOption, MasterKeyOption)
+  @usableFromInline package let optionCount: UInt8
+  @usableFromInline let options: (MasterKeyOption, MasterKeyOption, MasterKeyOption)
 
   /// A header to write; its options are given to `write`.
   @inlinable package init(
@@ -34,6 +34,22 @@ package struct SecurityHeader: Sendable, BitwiseCopyable {
     length = 0
     optionCount = 0
     options = (.none, .none, .none)
+  }
+
+  @inlinable init(
+    variant: Variant, word: UInt32, id: UInt64, sequence: UInt64, length: Int, optionCount: UInt8,
+    options: (MasterKeyOption, MasterKeyOption, MasterKeyOption)
+  ) {
+    self.id = id
+    self.counter = sequence & 0xFFFF_FFFF_FFFF
+    self.epoch = UInt16(truncatingIfNeeded: sequence >> 48)
+    self.variant = variant
+    self.reserve = UInt8(truncatingIfNeeded: word >> 12)
+    self.coffset = UInt8(truncatingIfNeeded: word >> 4)
+    self.ioffset = UInt8(truncatingIfNeeded: word & 0xF)
+    self.length = UInt8(truncatingIfNeeded: length)
+    self.optionCount = optionCount
+    self.options = options
   }
 
   /// Option `index`, below `optionCount`; beyond it an option of level 0.

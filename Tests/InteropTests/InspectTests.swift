@@ -38,6 +38,17 @@ import Testing
     }
   }
 
+  /// Each case with its verdict written down, not computed.
+  @Test func edges() throws {
+    try Program.withTemporaryDirectory { directory in
+      try script("edges.py", directory.path)
+      let stem = directory.appending(path: "edges")
+      try compare(
+        stem.appendingPathExtension("pcap"), keys: directory.appending(path: "keys.yaml"),
+        expected: stem.appendingPathExtension("json"))
+    }
+  }
+
   @Test func capturesThatScapyBuilt() throws {
     try Program.withTemporaryDirectory { directory in
       try script("foreign.py", Self.vectors, directory.path)
@@ -101,6 +112,73 @@ import Testing
       let result = try inspect(cut, keys: directory.appending(path: "keys.yaml"))
       #expect(result.status == 2)
       #expect(result.output == expected)
+    }
+  }
+
+  /// What is damaged inside of a capture ends the reading there, whatever it claims.
+  @Test(
+    arguments: [
+      // Interface 9 in the first packet block, a captured length of 4 GiB, a block length of 13 and of 4 GiB, two that differ.
+      (232, [9, 0, 0, 0]), (244, [0xFF, 0xFF, 0xFF, 0xFF]), (228, [13, 0, 0, 0]), (228, [0xFF, 0xFF, 0xFF, 0xFF]),
+      (24, [32, 0, 0, 0]),
+    ] as [(Int, [UInt8])]) func damagedFiles(offset: Int, octets: [UInt8]) throws
+  {
+    try Program.withTemporaryDirectory { directory in
+      try script("packets.py", directory.path, "--packets", "120")
+      let capture = directory.appending(path: "pcapng-little-ethernet.pcapng")
+      var damaged = try Data(contentsOf: capture)
+      damaged.replaceSubrange(offset..<offset + octets.count, with: octets)
+      try damaged.write(to: capture)
+      let result = try inspect(capture, keys: directory.appending(path: "keys.yaml"))
+      #expect(result.status == 2)
+      #expect(result.output.isEmpty)
+      #expect(result.errors.contains("nothing can be read after packet 0"), "\(result.errors)")
+    }
+  }
+
+  @Test func whatCannotBeReadIsSaid() throws {
+    try Program.withTemporaryDirectory { directory in
+      try script("edges.py", directory.path)
+      let keys = directory.appending(path: "keys.yaml")
+      let capture = directory.appending(path: "edges.pcap")
+      let text = directory.appending(path: "text")
+      try Data("This is not a capture.".utf8).write(to: text)
+      func expect(_ status: Int32, _ sentence: String, _ arguments: String...) throws {
+        let result = try Program.run(Program.keyweave, ["inspect"] + arguments)
+        #expect(result.status == status, "\(arguments)")
+        #expect(result.errors.contains(sentence), "\(result.errors)")
+        #expect(result.output.isEmpty)
+      }
+      try expect(1, "not a capture", "--keys", keys.path, "--in", text.path)
+      try expect(1, "No such file", "--keys", keys.path, "--in", directory.path + "/none")
+      try expect(1, "Is a directory", "--keys", keys.path, "--in", directory.path)
+      try expect(1, "none", "--keys", directory.path + "/none", "--in", capture.path)
+      try expect(1, "the capture has 52 packets", "--keys", keys.path, "--in", capture.path, "--packet", "53")
+      try expect(64, "--packet 0", "--keys", keys.path, "--in", capture.path, "--packet", "0")
+      try expect(64, "--keys", "--in", capture.path)
+      try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: keys.path)
+      try expect(1, "chmod 600", "--keys", keys.path, "--in", capture.path)
+    }
+  }
+
+  @Test func forPeople() throws {
+    try Program.withTemporaryDirectory { directory in
+      try script("edges.py", directory.path)
+      let common = ["inspect", "--keys", directory.path + "/keys.yaml", "--in", directory.path + "/edges.pcap"]
+      let summary = try Program.run(Program.keyweave, common)
+      #expect(summary.status == 0)
+      #expect(summary.lines.first?.contains("device 0000002a") == true)
+      #expect(summary.output.contains("52 packets: 14 opened, 20 dropped, 18 other"), "\(summary.output)")
+      let opened = try Program.run(Program.keyweave, common + ["--packet", "1"])
+      for field in ["Version", "HL", "COffset", "ID", "Root Key ID", "Epoch", "Counter", "UDP 50000 > 4500", "ping"] {
+        #expect(opened.output.contains(field), "\(field)")
+      }
+      // Whoever explains a packet that does not authenticate must not print what decryption made of it.
+      let number = try Program.run(Program.keyweave, common + ["--json"]).lines
+        .firstIndex { $0.contains("authentication") }
+      let dropped = try Program.run(Program.keyweave, common + ["--packet", "\((number ?? -1) + 1)"])
+      #expect(dropped.output.contains("verdict: drop, authentication"))
+      #expect(!dropped.output.contains("ping"))
     }
   }
 

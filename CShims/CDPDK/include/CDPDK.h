@@ -82,6 +82,8 @@ uint64_t dpdk_get_tsc_hz(void);
 int dpdk_eal_remote_launch(int (*function)(void *), void *argument, unsigned lcore);
 int dpdk_eal_wait_lcore(unsigned lcore);
 int dpdk_socket_id(void);
+/// Glibc's own function is not in Swift's module. 15 octets of the name count.
+void dpdk_thread_setname(unsigned long thread, const char *name);
 /// Sleeps; the calling thread gives its processor away.
 void dpdk_pause_us(unsigned microseconds);
 

@@ -67,8 +67,8 @@ static inline void CIPsecMB_IMB_AES128_GCM_DEC(IMB_MGR *manager, const void *exp
   IMB_AES128_GCM_DEC(manager, expanded, &context, text, text, length, nonce, aad, aad_length, tag, CIPsecMB_tag_size);
 }
 
-/// AES-256's encryption schedule, 240 octets (aligned 16). The decryption schedule that the library makes with it is not
-/// wanted, but is as secret as the key.
+/// AES-256's encryption schedule, 240 octets (aligned 16). The decryption schedule that the library makes with it is
+/// not wanted, but is as secret as the key.
 void CIPsecMB_IMB_AES_KEYEXP_256(IMB_MGR *manager, const void *key, void *schedule);
 
 /// AES-256-ECB of count blocks in place, as one job: so the library's wide code runs over all of them at once.

@@ -18,7 +18,7 @@ typedef enum {
   COpenSSL_allocator_refused,
   /// AES-GCM, AES-256-ECB or HMAC is not provided (a configuration of OpenSSL without the default provider).
   COpenSSL_algorithm_missing,
-  /// No memory could be reserved for the keys.
+  /// No memory for keys could be reserved and locked.
   COpenSSL_no_key_memory,
 } COpenSSL_state;
 
@@ -51,7 +51,8 @@ bool COpenSSL_gcm_open(COpenSSL_context *context, const void *nonce, const void 
 /// Encrypts count 16-octet blocks in place.
 bool COpenSSL_ecb_encrypt(COpenSSL_context *context, void *blocks, size_t count);
 
-/// HMAC-SHA-256, writes 32 octets.
+/// HMAC-SHA-256, writes 32 octets. One at a time in the process: so the key memory that the first one used and freed
+/// serves every later one, also when no more can be locked.
 bool COpenSSL_hmac_sha256(const void *key, size_t key_length, const void *message, size_t length, void *output);
 
 /// True if length octets at both places are equal; takes the same time wherever they differ.

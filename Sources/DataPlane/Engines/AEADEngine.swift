@@ -1,6 +1,9 @@
 package import Keys
 package import Wire
 
+/// A function that DPDK runs on an lcore.
+package typealias LcoreEntry = @convention(c) (UnsafeMutableRawPointer?) -> Int32
+
 /// Seals and opens payloads with AES-GCM (wire format, section 3), and makes keys.
 ///
 /// A value of this type belongs to one lcore, whose loop is generic over it, so that every call is direct. It holds
@@ -20,6 +23,9 @@ package protocol AEADEngine: KeyPrimitives {
 
   /// Octets of a slot, a multiple of 64.
   var slotSize: Int { get }
+
+  /// Octets of locked memory that a slot takes in all, what the library keeps for it included.
+  var lockedPerSlot: Int { get }
 
   /// Makes new memory a slot without a key. Fails when the library's part of the slot cannot be locked.
   func prepareSlot(_ slot: UnsafeMutableRawPointer) throws(EngineError)
@@ -47,6 +53,9 @@ package protocol AEADEngine: KeyPrimitives {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeRawPointer
   ) -> Bool
+
+  /// Runs a `Worker` of this engine; see `LcoreEntry.swift`.
+  static var lcoreEntry: LcoreEntry { get }
 
   /// Frees the library's memory. No copy of this value may be used after it.
   func shutdown()

@@ -11,7 +11,7 @@ package enum EngineChoice: String, CaseIterable, Sendable {
   }
 
   /// The decision itself; the trial gives the engine's build or throws.
-  func decide(
+  package func decide(
     trying trial: (EngineDecision.Engine) throws(EngineError) -> String
   ) throws(EngineError) -> EngineDecision {
     var passedOver: EngineError?
@@ -37,7 +37,7 @@ package enum EngineChoice: String, CaseIterable, Sendable {
 
 /// The engine that runs.
 package struct EngineDecision: Equatable, Sendable {
-  package enum Engine: Sendable {
+  package enum Engine: CaseIterable, Sendable {
     #if IPSEC_MB
       case ipsecMB
     #endif
@@ -81,7 +81,7 @@ extension EngineDecision.Engine {
   }
 
   /// Brings the engine to life for a moment.
-  static func build(_ engine: Self) throws(EngineError) -> String {
+  package static func build(_ engine: Self) throws(EngineError) -> String {
     switch engine {
     #if IPSEC_MB
       case .ipsecMB: try build(of: IPsecMBEngine.self)

@@ -1,4 +1,4 @@
-internal import Glibc
+internal import Keys
 
 /// Why an engine cannot be used.
 package enum EngineError: Error, Equatable, CustomStringConvertible {
@@ -7,7 +7,7 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
   /// A known answer came out wrong.
   case selfTestFailed(engine: String, check: String)
   /// Memory for keys could not be locked.
-  case memoryNotLocked(engine: String, locked: Int, limit: UInt64)
+  case memoryNotLocked(engine: String, locked: Int, limit: UInt64?)
 
   package var description: String {
     switch self {
@@ -17,15 +17,14 @@ package enum EngineError: Error, Equatable, CustomStringConvertible {
       "engine \(engine): the self-test failed at \(check): the library or the CPU computes wrongly, nothing was sealed; "
         + "reinstall the library, or choose the other engine (engine: in the configuration)"
     case .memoryNotLocked(let engine, let locked, let limit):
-      "engine \(engine): no more memory for keys can be locked: it holds \(locked) octets, and "
-        + "\(limit) octets may be locked by the process; raise the limit (ulimit -l, LimitMEMLOCK= in a systemd unit)"
+      "engine \(engine): no more memory for keys can be locked: it has \(locked) octets, and RLIMIT_MEMLOCK is "
+        + (limit.map { "\($0) octets" } ?? "unlimited")
+        + "; raise it with `ulimit -l` or LimitMEMLOCK= in the systemd unit, or make the key cache smaller"
     }
   }
 
   /// `memoryNotLocked` with the limit that holds now.
   static func memoryNotLocked(engine: String, locked: Int) -> EngineError {
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit)
-    return .memoryNotLocked(engine: engine, locked: locked, limit: UInt64(limit.rlim_cur))
+    .memoryNotLocked(engine: engine, locked: locked, limit: LockedMemory.limit)
   }
 }

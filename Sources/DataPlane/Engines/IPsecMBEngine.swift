@@ -1,5 +1,4 @@
 internal import CIPsecMB
-internal import Glibc
 internal import Keys
 package import Wire
 
@@ -62,6 +61,8 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   package var slotSize: Int { (Self.markOffset + MemoryLayout<SlotMark>.size + 63) & ~63 }
 
+  package var lockedPerSlot: Int { slotSize }
+
   package func prepareSlot(_ slot: UnsafeMutableRawPointer) {
     eraseSlot(slot)
   }
@@ -77,7 +78,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   }
 
   package func eraseSlot(_ slot: UnsafeMutableRawPointer) {
-    explicit_bzero(slot, slotSize)
+    eraseOctets(slot, count: slotSize)
   }
 
   package func releaseSlot(_ slot: UnsafeMutableRawPointer) {

@@ -57,6 +57,9 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
 
   package var slotSize: Int { 64 }
 
+  /// Two contexts of about 1.3 KiB each in OpenSSL 3.0.
+  package var lockedPerSlot: Int { slotSize + 2 * 1536 }
+
   package func prepareSlot(_ slot: UnsafeMutableRawPointer) throws(EngineError) {
     memset(slot, 0, slotSize)
     guard let aes256 = COpenSSL_gcm_new(false) else { throw Self.memoryNotLocked }

@@ -16,8 +16,7 @@ struct OpenSSLHMAC: Sendable {
         engine: engine, found: "\(String(cString: COpenSSL_version())) does not provide AES-GCM, AES-ECB or HMAC",
         remedy: "activate its default provider (openssl list -providers; the configuration is in openssl version -d)")
     default:
-      throw .unavailable(
-        engine: engine, found: "no address space for key memory", remedy: "raise the limit (ulimit -v)")
+      throw .memoryNotLocked(engine: engine, locked: 0)
     }
   }
 

@@ -4,9 +4,9 @@ internal import Wire
 /// Known answers that an engine must give before it may see a key or a packet.
 ///
 /// The answers are published ones: NIST CAVP (gcmEncryptExtIV, 96-bit IV), FIPS 197 appendix C.3 and RFC 4231 case 1.
-enum SelfTest {
+package enum SelfTest {
   /// Throws `selfTestFailed` with the name of the first check that fails.
-  static func run<Engine: AEADEngine>(_ engine: Engine) throws(EngineError) {
+  package static func run<Engine: AEADEngine>(_ engine: Engine) throws(EngineError) {
     let slot = UnsafeMutableRawPointer.allocate(byteCount: engine.slotSize, alignment: 64)
     defer { slot.deallocate() }
     try engine.prepareSlot(slot)

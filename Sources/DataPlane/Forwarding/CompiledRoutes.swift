@@ -19,7 +19,7 @@ struct CompiledRoutes {
     self.plan = plan
     for (index, port) in plan.ports.enumerated() {
       let live = livePorts[index]
-      for address in live.ownAddresses {
+      for address in live.addresses(of: port) {
         // On a clear port the connected network is reached directly; on a protected one nothing is but through a peer.
         if port.role == .clear, !address.address.isLinkLocal {
           add(address.network, RouteEntry(kind: .connected, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
@@ -34,10 +34,12 @@ struct CompiledRoutes {
         add(route.prefix.network, RouteEntry(kind: .via, port: Int16(port), sealing: -1, nextHop: via))
       case .bypass(let port, let via):
         add(route.prefix.network, RouteEntry(kind: .bypass, port: Int16(port), sealing: -1, nextHop: via ?? .unspecifiedIPv6))
+      case .drop:
+        add(route.prefix.network, RouteEntry(kind: .deny, port: -1, sealing: -1, nextHop: .unspecifiedIPv6))
       }
     }
     for (index, live) in livePorts.enumerated() {
-      for address in live.ownAddresses {
+      for address in live.addresses(of: plan.ports[index]) {
         add(IPPrefix(host: address.address), RouteEntry(kind: .own, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
       }
     }
@@ -48,12 +50,12 @@ struct CompiledRoutes {
         PortEntry(
           dpdkPort: live.dpdkPort, mac: live.mac, mtu: port.mtu, vlan: port.vlan ?? PortEntry.untagged,
           isProtected: port.role == .protected, mode: port.mode, pair: Int16(port.pair ?? -1),
-          defaultGroup: Int16(port.defaultGroup ?? -1), frameSealing: frames.map { add($0) } ?? -1,
+          udpPort: port.udpPort, defaultGroup: Int16(port.defaultGroup ?? -1), frameSealing: frames.map { add($0) } ?? -1,
           frameGroup: Int16(frames?.group ?? -1)))
     }
     for sealing in sealingPlans {
       peerRanges.append((peers.count, sealing.peers.count))
-      for peer in sealing.peers { peers.append(Self.entry(plan.peers[peer], plan: plan, ports: livePorts)) }
+      for peer in sealing.peers { peers.append(Self.entry(plan.peers[peer], place: peer, plan: plan, ports: livePorts)) }
     }
   }
 
@@ -78,13 +80,14 @@ struct CompiledRoutes {
       case .fixed(let value): dscp = value & 63
       }
       return SealingEntry(
-        group: sealing.group, mode: sealing.mode, carriage: sealing.carriage, suite: sealing.suite, context: sealing.context,
+        group: sealing.group, mode: sealing.mode, carriage: sealing.carriage,
+        udpPort: sealing.udpPort, suite: sealing.suite, context: sealing.context,
         coffset: sealing.coffset, ioffset: sealing.ioffset, dscp: dscp, headerLength: headerLengths[index],
         firstPeer: peerRanges[index].first, peerCount: peerRanges[index].count)
     }
   }
 
-  private static func entry(_ peer: GatewayPlan.Peer, plan: GatewayPlan, ports: [LivePort]) -> PeerEntry {
+  private static func entry(_ peer: GatewayPlan.Peer, place: Int, plan: GatewayPlan, ports: [LivePort]) -> PeerEntry {
     let port = plan.ports[peer.port]
     let isIPv4 = peer.address.isIPv4
     let nextProtocol = peer.carriage == .udp ? IPProtocol.udp : IPProtocol.statelessEESP
@@ -108,7 +111,7 @@ struct CompiledRoutes {
     for (index, byte) in bytes.enumerated() { template[index] = byte }
     return PeerEntry(
       template: template, templateLength: bytes.count, port: UInt16(peer.port), isIPv4: isIPv4, carriage: peer.carriage,
-      nextHop: peer.nextHop, source: peer.source, etherLength: etherLength, mtu: Int(port.mtu))
+      nextHop: peer.nextHop, source: peer.source, etherLength: etherLength, place: place, mtu: Int(port.mtu))
   }
 
   /// Wire format, section 6.

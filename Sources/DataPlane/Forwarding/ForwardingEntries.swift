@@ -12,6 +12,8 @@ struct PortEntry {
   var mode: GatewayPlan.Mode
   /// Index of the port on the other side of the bump, or -1.
   var pair: Int16
+  /// Destination port of protected packets over UDP.
+  var udpPort: UInt16
   /// Group of packets without options, or -1.
   var defaultGroup: Int16
   /// Ethernet mode: index of the sealing that its frames get, or -1.
@@ -34,6 +36,8 @@ struct PeerEntry {
   var nextHop: IPAddress
   var source: IPAddress
   var etherLength: Int
+  /// The peer's place in the plan, for its counter.
+  var place: Int
   /// Octets of the largest outer IP packet.
   var mtu: Int
 
@@ -46,6 +50,7 @@ struct SealingEntry {
   var group: Int
   var mode: GatewayPlan.Mode
   var carriage: GatewayPlan.Carriage
+  var udpPort: UInt16
   var suite: Suite
   var context: KeyContext
   var coffset: UInt8
@@ -61,7 +66,7 @@ struct SealingEntry {
 }
 
 struct RouteEntry {
-  enum Kind: UInt8 { case none, own, connected, via, seal, bypass }
+  enum Kind: UInt8 { case none, own, connected, via, seal, bypass, deny }
   var kind: Kind
   var port: Int16
   /// Index of the SealingEntry of `seal`.

@@ -19,11 +19,13 @@ final class ForwardingTable: @unchecked Sendable {
   /// speakers x speakerWords: bit g of a set says that group g may speak.
   let speakers: UnsafeMutableBufferPointer<UInt64>
   let speakerWords: Int
-  /// Per group: which payload forms it may use, bit = PayloadForm's raw value; and whether sources are checked.
+  /// Per group: which payload forms it may use, bit = PayloadForm's raw value; and `limitsFrames`.
   let forms: UnsafeMutableBufferPointer<UInt8>
   let plan: GatewayPlan
 
   static let maxPrefixes = 0x7FFE
+  /// A bit of `forms`.
+  static var limitsFrames: UInt8 { 0x80 }
   private static let serial = Atomic<UInt64>(0)
 
   init(plan: GatewayPlan, ports livePorts: [LivePort], groupCount: Int, headerLengths: [Int]) throws(Failure) {
@@ -54,8 +56,9 @@ final class ForwardingTable: @unchecked Sendable {
     ports = .copied(from: compiled.ports)
     speakers = .copied(from: table.speakers)
     speakerWords = table.speakerWords
-    forms = .copied(from: (0..<max(1, groupCount)).map { group in
-      plan.policies.first { $0.group == group }?.forms.reduce(0) { $0 | 1 << $1.rawValue } ?? 0
+    forms = .copied(from: (0..<max(1, groupCount)).map { group -> UInt8 in
+      guard let policy = plan.policies.first(where: { $0.group == group }) else { return 0 }
+      return policy.forms.reduce(policy.speaks.isEmpty ? 0 : Self.limitsFrames) { $0 | 1 << $1.rawValue }
     })
     for (index, entry) in table.entries.enumerated() {
       let nextHop = UInt64(index + 1)

@@ -72,7 +72,6 @@ struct ForwardingView {
   let forms: UnsafePointer<UInt8>
   let bypassUnmatched: Bool
   let mssClamp: Bool
-  let listenPort: UInt16
 
   /// `table` must outlive the view.
   init(_ table: ForwardingTable) {
@@ -89,12 +88,13 @@ struct ForwardingView {
     forms = UnsafePointer(table.forms.baseAddress.unsafelyUnwrapped)
     bypassUnmatched = table.plan.bypassUnmatched
     mssClamp = table.plan.mssClamp
-    listenPort = table.plan.listenPort
   }
 
   @inline(__always) func maySpeak(group: Int, _ entry: PrefixEntry) -> Bool {
     let word = speakers[Int(entry.speakers) &* speakerWords &+ group >> 6]
     return word >> UInt64(truncatingIfNeeded: group & 63) & 1 == 1
   }
+  /// Whether Ethernet frames of a group are held to its prefixes: where it has none, it is trusted with whole frames.
+  @inline(__always) func limitsFrames(group: Int) -> Bool { forms[group] & ForwardingTable.limitsFrames != 0 }
   @inline(__always) func mayUse(group: Int, _ form: PayloadForm) -> Bool { forms[group] >> form.rawValue & 1 == 1 }
 }

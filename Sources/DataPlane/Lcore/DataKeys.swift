@@ -28,33 +28,40 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   private(set) var hitCount = 0
   private(set) var missCount = 0
 
-  struct Failure: Error, CustomStringConvertible { let description: String }
+  private static var noRequest: DataKeyRequest {
+    DataKeyRequest(
+      variant: Variant(context: .device, suite: .aes256, isWide: false), id: 0, epoch: 0, source: .unspecifiedIPv6)
+  }
 
-  /// - Parameter octets: of locked memory for the cache.
+  /// - Parameter octets: of locked memory for the cache, the library's part included.
   init(engine: Engine, octets: Int) throws {
-    self.engine = engine
+    // Everything that can fail comes first.
     var refused: EngineError?
-    cache = try DataKeyCache(
-      octets: octets,
+    let cache = try DataKeyCache(
+      octets: octets / engine.lockedPerSlot * engine.slotSize,
       slots: DataKeySlots(
         size: engine.slotSize,
         prepare: { slot in
           do throws(EngineError) { try engine.prepareSlot(slot) } catch { refused = refused ?? error }
         },
         erase: { engine.eraseSlot($0) }, release: { engine.releaseSlot($0) }))
+    let derivation = try KeyDerivation()
+    let derived = try LockedMemory(octets: Self.width * KeyDerivation.keySize)
     if let refused { throw refused }
-    derivation = try KeyDerivation()
-    derived = try LockedMemory(octets: Self.width * KeyDerivation.keySize)
+    self.engine = engine
+    self.cache = cache
+    self.derivation = derivation
+    self.derived = derived
     tags = .allocate(capacity: Self.width)
     masters = .allocate(capacity: Self.width)
     found = .allocate(capacity: Self.width)
     requests = .allocate(capacity: Self.width)
     places = .allocate(capacity: Self.width)
     tags.initialize(
-      repeating: DataKeyTag(serial: 0, request: DataKeyRequest(variant: 0, id: 0, epoch: 0)), count: Self.width)
+      repeating: DataKeyTag(serial: 0, request: Self.noRequest), count: Self.width)
     masters.initialize(repeating: nil, count: Self.width)
     found.initialize(repeating: nil, count: Self.width)
-    requests.initialize(repeating: DataKeyRequest(variant: 0, id: 0, epoch: 0), count: Self.width)
+    requests.initialize(repeating: Self.noRequest, count: Self.width)
     places.initialize(repeating: 0, count: Self.width)
   }
 
@@ -82,12 +89,9 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
 
   @inline(__always) func request(_ index: Int, master: MasterKey, header: SecurityHeader, source: IPAddress) {
     masters[index] = master
-    let isBound = header.variant.context == .sourceAddress
     tags[index] = DataKeyTag(
       serial: master.serial,
-      request: DataKeyRequest(
-        variant: header.variant.rawValue, id: header.id, epoch: header.epoch, sourceHigh: isBound ? source.high : 0,
-        sourceLow: isBound ? source.low : 0))
+      request: DataKeyRequest(variant: header.variant, id: header.id, epoch: header.epoch, source: source))
   }
 
   /// Looks every requested key up and derives the missing ones.
@@ -140,7 +144,7 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
 
   @inline(never) private mutating func slotAfterMiss(_ index: Int) -> UnsafeMutableRawPointer {
     if let slot = cache.find(tags[index]) { return slot }
-    let suite: Suite = tags[index].request.variant & 1 == 0 ? .aes256 : .aes128
+    let suite = tags[index].request.variant.suite
     if found[index] == nil {
       engine.expand(derived.base + places[index] &* KeyDerivation.keySize, suite: suite, into: cache.scratch)
     } else if let master = masters[index] {

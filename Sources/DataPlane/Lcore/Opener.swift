@@ -112,15 +112,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
     let header = item.header
 
-    let named: NamedPairs
-    let found: UnsafePointer<GroupEntry>?
-    if header.optionCount == 0 {
-      named = NamedPairs()
-      found = keys.group(at: item.defaultGroup)
-    } else {
-      named = NamedPairs(header)
-      found = keys.group(named: named, in: item.packet)
-    }
+    let found = header.optionCount == 0 ? keys.group(at: item.defaultGroup) : keys.group(namedBy: header, at: item.packet)
     guard let group = found else { return .unknownKey }
     item.group = group.pointee.index
 
@@ -131,7 +123,8 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
     guard header.coffset <= group.pointee.maxCOffset, header.ioffset <= group.pointee.maxIOffset else { return .policyOffset }
 
-    let generation = header.optionCount == 0 ? group.pointee.master(reserve: header.reserve) : group.pointee.master(named: named)
+    let generation =
+      header.optionCount == 0 ? group.pointee.master(reserve: header.reserve) : group.pointee.master(namedBy: header)
     guard let master = generation else { return .unknownKey }
     if header.variant.context == .connection && role == .none { return .unknownKey }
 
@@ -179,14 +172,4 @@ func protectedHeader(
   (scratch + length).copyMemory(
     from: packet + length + header.unprotectedLength, byteCount: header.clearLength &- header.unprotectedLength)
   return UnsafeRawPointer(scratch)
-}
-
-extension NamedPairs {
-  @inline(__always) init(_ header: SecurityHeader) {
-    self.init()
-    for index in 0..<Int(header.optionCount) {
-      let option = header.option(index)
-      append(NamedPair(level: option.level, index: option.index, idOffset: option.idOffset, idLength: option.idLength))
-    }
-  }
 }

@@ -1,4 +1,5 @@
 internal import CDPDK
+internal import Glibc
 internal import Wire
 
 /// One lcore's fragments on their way to becoming datagrams, bounded in number and time.
@@ -27,7 +28,7 @@ struct Reassembler: ~Copyable {
   /// Frees what never became whole.
   deinit {
     dpdk_ip_frag_table_destroy(table)
-    deathRow.deallocate()
+    free(deathRow)
   }
 
   /// Takes a fragment whose IP header starts at `l3`; `fragmentHeader` is IPv6's Fragment header, both from the frame's start.
@@ -63,6 +64,12 @@ struct Reassembler: ~Copyable {
     guard pending > 0 else { return }
     dpdk_frag_table_del_expired_entries(table, deathRow, dpdk_rdtsc())
     bury()
+  }
+
+  /// Counts what is under way as lost by the stop; its buffers are freed with the table.
+  mutating func abandon() {
+    counters.drop(.stopping, pending)
+    pending = 0
   }
 
   private mutating func bury() {

@@ -104,6 +104,8 @@ extension Worker {
       if port < 0 { deliver(item.mbuf, l3: item.l3, length: item.length, isIPv4: item.isIPv4, route, destination: item.flow.destination) } else { unmatched(item, port: port) }
     case .none:
       unmatched(item, port: port)
+    case .deny:
+      discard(item.mbuf, .noRoute)
     }
   }
 

@@ -75,7 +75,9 @@ extension Worker {
     guard route.kind != .seal, route.kind != .bypass else { return discard(mbuf, .policyInner) }
     let isIPv4 = inner.form == .ipv4
     let destination = destinations[index]
-    guard destination.isRoutable, sources[index].isRoutable, route.kind != .none else { return discard(mbuf, .noRoute) }
+    guard destination.isRoutable, sources[index].isRoutable, route.kind != .none, route.kind != .deny else {
+      return discard(mbuf, .noRoute)
+    }
     let offset = (opened.payload + inner.offset) - mbuf.data
     mbuf.keep(from: 0, count: offset &+ inner.length)
     guard carryCongestion(outer.trafficClass, mbuf.data + offset, length: inner.length, isIPv4: isIPv4) else {
@@ -159,8 +161,8 @@ extension Worker {
     }
   }
 
-  /// Ethernet mode: the frame leaves by the port of its group. Where it carries IP or ARP, its sender must be one that the
-  /// group may speak for; link-local and unspecified senders, which no router passes on, may always speak on their link.
+  /// Ethernet mode: the frame leaves by the port of its group. Where the group has prefixes and the frame carries IP or ARP,
+  /// its sender must lie in them; link-local and unspecified senders, which no router passes on, may always speak.
   @inline(__always)
   private mutating func deliverFrame(_ item: ProtectedItem, _ opened: OpenItem, _ inner: InnerPayload) {
     var out = -1
@@ -168,7 +170,7 @@ extension Worker {
     guard out >= 0 else { return discard(item.mbuf, .policyInner) }
     let frame = UnsafeRawBufferPointer(start: opened.payload + inner.offset, count: inner.length).bytes
     guard let header = EthernetView(frame) else { return discard(item.mbuf, .malformedInner) }
-    if let source = Self.sender(header), !source.isLinkLocal, !source.isUnspecified {
+    if view.limitsFrames(group: opened.group), let source = Self.sender(header), !source.isLinkLocal, !source.isUnspecified {
       guard view.maySpeak(group: opened.group, entry(of: source)) else { return discard(item.mbuf, .policyInner) }
     }
     item.mbuf.keep(from: (opened.payload + inner.offset) - item.mbuf.data, count: inner.length)

@@ -163,7 +163,7 @@ extension Worker {
         continue
       }
       counters.add(.sealed)
-      if done.peer >= 0 { counters.sealed(peer: done.peer) }
+      if done.peer >= 0 { counters.sealed(peer: view.peers[done.peer].place) }
       if done.mbuf.length &- done.etherLength > done.mtu {
         sendFragments(done)
       } else if done.peer >= 0 {

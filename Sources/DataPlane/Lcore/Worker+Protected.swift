@@ -37,6 +37,7 @@ extension Worker {
     }
     guard protectedCount > 0 else { return }
     let isBump = view.ports[port].pair >= 0
+    let udpPort = view.ports[port].udpPort
     if !isBump {
       for index in 0..<protectedCount { destinations[index] = protected[index].destination }
       lookup.find(destinations, count: protectedCount, in: view, into: routesTo)
@@ -51,7 +52,7 @@ extension Worker {
           continue
         }
       }
-      guard let place = protectedPart(item) else {
+      guard let place = protectedPart(item, udpPort: udpPort) else {
         takeUnprotected(item, port: port)
         continue
       }
@@ -65,7 +66,7 @@ extension Worker {
     }
     protectedCount = openCount
     guard openCount > 0 else { return }
-    opener.open(openItems, count: openCount, keys: state.keys, board: board)
+    opener.open(openItems, count: openCount, keys: state.keys, board: openBoard)
     deliverOpened(openCount, port: port)
   }
 
@@ -135,7 +136,7 @@ extension Worker {
 
   /// Step 3: where the security header starts and how far the ICV reaches; nothing for anything else.
   @inline(__always)
-  private func protectedPart(_ item: ProtectedItem) -> (offset: Int, length: Int)? {
+  private func protectedPart(_ item: ProtectedItem, udpPort: UInt16) -> (offset: Int, length: Int)? {
     let end = item.l3 &+ item.length
     switch item.protocolNumber {
     case IPProtocol.statelessEESP:
@@ -143,7 +144,7 @@ extension Worker {
     case IPProtocol.udp:
       guard item.upper <= end,
         let view = UDPView(UnsafeRawBufferPointer(start: item.mbuf.data + item.upper, count: end &- item.upper).bytes),
-        view.destinationPort == self.view.listenPort
+        view.destinationPort == udpPort
       else { return nil }
       return (item.upper &+ UDPHeader.length, view.length &- UDPHeader.length)
     default:

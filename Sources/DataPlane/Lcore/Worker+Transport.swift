@@ -102,7 +102,7 @@ extension Worker {
     var place = frame + upper
     if udp > 0 {
       place.store16(Int(FlowChoice.sourcePort(hash)), at: UDPHeader.sourcePortOffset)
-      place.store16(Int(view.listenPort), at: UDPHeader.destinationPortOffset)
+      place.store16(Int(sealing.pointee.udpPort), at: UDPHeader.destinationPortOffset)
       place.store16(total &- item.flow.transportOffset, at: UDPHeader.lengthOffset)
       place.store16(0, at: UDPHeader.checksumOffset)
       place += udp

@@ -7,7 +7,7 @@ internal import Wire
 struct LcoreShared {
   /// The `SnapshotStorage` in force.
   var snapshot: UnsafeMutableRawPointer?
-  /// 0 run, 1 drain: receive nothing more, finish what is under way, leave.
+  /// 0 run; 1 drain: receive nothing more, send what the slow path still hands back; 2 leave.
   var stopping: UInt64
 }
 
@@ -24,6 +24,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let qsbr: UnsafeMutableRawPointer
   let counters: Counters
   let board: SealingBoard
+  /// The receiver's epochs; nil accepts all, for old captures.
+  let openBoard: SealingBoard?
   let flowKey: FlowKey
   let neighbours: NeighbourMap
   let slowPath: SlowPathRing
@@ -63,7 +65,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 
   init(
     number: Int, shared: UnsafeMutablePointer<LcoreShared>, qsbr: UnsafeMutableRawPointer, counters: Counters,
-    board: SealingBoard, flowKey: FlowKey, neighbours: NeighbourMap, slowPath: SlowPathRing,
+    board: SealingBoard, openBoard: SealingBoard?, flowKey: FlowKey, neighbours: NeighbourMap, slowPath: SlowPathRing,
     returned: UnsafeMutableRawPointer?, pool: UnsafeMutableRawPointer, isDedicated: Bool, opener: consuming Opener<Engine>,
     sealer: consuming Sealer<Engine>, transmitter: consuming Transmitter, reassembler: consuming Reassembler,
     first: UnsafeMutablePointer<SnapshotStorage>
@@ -73,6 +75,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     self.qsbr = qsbr
     self.counters = counters
     self.board = board
+    self.openBoard = openBoard
     self.flowKey = flowKey
     self.neighbours = neighbours
     self.slowPath = slowPath
@@ -116,11 +119,12 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 
   /// Until control says stop. Idle lcores sleep, unless their cores are theirs alone.
   mutating func run() {
-    dpdk_rcu_qsbr_thread_online(qsbr, UInt32(number))
+    dpdk_rcu_qsbr_thread_online(qsbr, UInt32(truncatingIfNeeded: number))
     var idlePolls = 0
-    while dpdk_load_relaxed(&shared.pointee.stopping) == 0 {
-      let count = iterate(receiving: true)
-      if count > 0 {
+    while true {
+      let stopping = dpdk_load_relaxed(&shared.pointee.stopping)
+      if stopping >= 2 { break }
+      if iterate(receiving: stopping == 0) > 0 {
         idlePolls = 0
         counters.add(.busy)
         continue
@@ -129,9 +133,13 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
       idlePolls &+= 1
       if !isDedicated && idlePolls >= 16 { pause(idlePolls) }
     }
-    // What is in the rings of the slow path still has to leave.
-    for _ in 0..<64 { _ = iterate(receiving: false) }
-    dpdk_rcu_qsbr_thread_offline(qsbr, UInt32(number))
+    dpdk_rcu_qsbr_thread_offline(qsbr, UInt32(truncatingIfNeeded: number))
+  }
+
+  /// After the lcore has left: what waited for more fragments waits no longer.
+  mutating func finish() {
+    reassembler.abandon()
+    transmitter.flushAll()
   }
 
   /// 10 to 80 microseconds: a floating lcore gives its core to whom it serves.

@@ -9,8 +9,6 @@ final class LivePort: @unchecked Sendable {
   let dpdkPort: UInt16
   let mac: MACAddress
   let driver: String
-  /// The port's addresses with their networks, and a link-local one where it speaks IPv6 (RFC 4291, section 2.1).
-  let ownAddresses: [IPPrefix]
   private let vdevName: String?
 
   var isVirtual: Bool { vdevName != nil }
@@ -51,13 +49,13 @@ final class LivePort: @unchecked Sendable {
     let octets = info.mac
     mac = [octets.0, octets.1, octets.2, octets.3, octets.4, octets.5].reduce(MACAddress.zero) { MACAddress(rawValue: $0.rawValue << 8 | UInt64($1)) }
     driver = withUnsafeBytes(of: info.driver) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    var addresses = port.addresses
-    if addresses.contains(where: { !$0.address.isIPv4 && !$0.address.isLinkLocal }),
-      let linkLocal = IPPrefix(address: IPAddress(linkLocal: mac), length: 64)
-    {
-      addresses.append(linkLocal)
-    }
-    ownAddresses = addresses
+  }
+
+  /// The addresses of this port in a plan, and a link-local one where it speaks IPv6 (RFC 4291, section 2.1).
+  func addresses(of port: GatewayPlan.Port) -> [IPPrefix] {
+    let needsLinkLocal = port.addresses.contains { !$0.address.isIPv4 } && !port.addresses.contains { !$0.address.isIPv4 && $0.address.isLinkLocal }
+    guard needsLinkLocal, let linkLocal = IPPrefix(address: IPAddress(linkLocal: mac), length: 64) else { return port.addresses }
+    return port.addresses + [linkLocal]
   }
 
   var info: dpdk_port_info {

@@ -73,16 +73,17 @@ extension NeighbourTable {
     }
   }
 
-  /// The link of `port` came back: what was known may have moved. Next hops are asked at once.
+  /// The link of `port` came back: whoever was there may have moved, and is asked.
   package mutating func suspect(port: UInt16, now: UInt64, _ actions: inout [NeighbourAction]) {
     for key in known.keys.filter({ $0.port == port }).sorted() {
       guard var entry = known[key], entry.state != .permanent else { continue }
       enter(.stale, &entry, key, now: now)
+      entry.deadline = now
       known[key] = entry
     }
+    nextWalk = min(nextWalk, now)
     for key in pending.keys.filter({ $0.port == port }).sorted() {
       pending[key]?.deadline = now
-      nextWalk = min(nextWalk, now)
     }
   }
 }

@@ -218,6 +218,17 @@ package struct NeighbourTable: Sendable {
     heldCount &-= entry.held.count
   }
 
+  /// Gives up every packet that waits, and keeps the rest.
+  package mutating func dropHeld() -> [HeldPacket] {
+    var packets: [HeldPacket] = []
+    for key in pending.keys.sorted() {
+      packets += pending[key]?.held ?? []
+      pending[key]?.held = []
+    }
+    heldCount = 0
+    return packets
+  }
+
   /// Everything that is known or asked for, by port and address.
   package func entries(now: UInt64) -> [NeighbourStatus] {
     let known = known.map { key, entry in

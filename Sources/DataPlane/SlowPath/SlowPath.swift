@@ -112,6 +112,11 @@ package struct SlowPath: Sendable {
     tick(now: now, output: &output)
   }
 
+  /// The gateway stops: gives back every packet that waits.
+  package mutating func stop(output: inout some SlowPathOutput) {
+    for held in neighbours.dropHeld() { output.drop(held, .stopping) }
+  }
+
   // MARK: Doing
 
   private mutating func resolve<Output: SlowPathOutput>(

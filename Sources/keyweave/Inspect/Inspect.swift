@@ -1,5 +1,4 @@
 import ArgumentParser
-internal import Glibc
 internal import Wire
 
 /// `keyweave inspect`: what became of each packet of a capture.
@@ -17,7 +16,7 @@ struct Inspect: ParsableCommand {
 
       EXIT CODES
         0   every packet was read
-        1   the capture or the keys file cannot be read
+        1   the capture or the keys file cannot be read, or the capture has no such packet
         2   the capture is cut or damaged; what was read is printed
         64  wrong usage
       """)
@@ -56,7 +55,9 @@ struct Inspect: ParsableCommand {
       throw ExitCode(1)
     }
     var number = 0
+    var totals = FindingTotals()
     var unknown: Set<LinkType> = []
+    defer { if !json, packet == nil { print(totals.text) } }
     do {
       while var record = try capture.next() {
         number += 1
@@ -65,13 +66,17 @@ struct Inspect: ParsableCommand {
           complain("\(input): packets of link type \(type) are \"other\"; Ethernet (1) and RAW (101) are understood.")
         }
         let finding = inspect(&record, &opener)
+        totals.count(finding)
         print(line(number, record, finding))
       }
     } catch {
       complain("\(input): nothing can be read after packet \(number): \(error).")
       throw ExitCode(2)
     }
-    if let packet, packet > number { complain("--packet \(packet): the capture has \(number) packets.") }
+    if let packet, packet > number {
+      complain("--packet \(packet): the capture has \(number) packets.")
+      throw ExitCode(1)
+    }
   }
 
   private func inspect(_ record: inout CaptureRecord, _ opener: inout InspectOpener) -> Finding {

@@ -31,6 +31,8 @@ package struct GatewayPlan: Sendable {
     package var neighbours: [Neighbour] = []
     /// The trust group of packets without master key options (an index into the key table).
     package var defaultGroup: Int?
+    /// Protected ports: the destination port of packets over UDP.
+    package var udpPort: UInt16 = 4500
     package init(name: String, device: String, role: Role) {
       self.name = name
       self.device = device
@@ -67,8 +69,9 @@ package struct GatewayPlan: Sendable {
     package var coffset: UInt8 = 0
     package var ioffset: UInt8 = 0
     package var dscp: DSCP = .copy
-    /// Transport mode: how the packet is carried.
+    /// Transport mode: how the packet is carried, and to which UDP port.
     package var carriage: Carriage = .udp
+    package var udpPort: UInt16 = 4500
     package init(group: Int) { self.group = group }
   }
 
@@ -78,6 +81,8 @@ package struct GatewayPlan: Sendable {
     case forward(port: Int, via: IPAddress)
     /// In clear to a protected port and back: only where the operator said so.
     case bypass(port: Int, via: IPAddress?)
+    /// Nowhere, also where unmatched traffic passes.
+    case drop
   }
 
   package struct Route: Sendable {
@@ -117,9 +122,6 @@ package struct GatewayPlan: Sendable {
   package var mssClamp = true
   /// Generated ICMP errors per second.
   package var icmpRate: UInt32 = 100
-  /// The UDP port on which protected packets arrive.
-  package var listenPort: UInt16 = 4500
-
   package init(name: String, deviceID: UInt64) {
     self.name = name
     self.deviceID = deviceID

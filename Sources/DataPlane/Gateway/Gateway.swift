@@ -1,0 +1,226 @@
+internal import CDPDK
+internal import Glibc
+package import Keys
+internal import Synchronization
+internal import Wire
+
+/// A gateway that runs, whatever its engine.
+package protocol RunningGateway: AnyObject, Sendable {
+  /// Takes a new plan and new keys over without losing a packet, or refuses both whole.
+  func reload(plan: GatewayPlan, groups: [TrustGroup]) throws
+  var status: GatewayStatus { get }
+  /// Receives nothing more, finishes what is under way, and ends the lcores. The gateway is of no use afterwards.
+  func stop()
+}
+
+extension GatewaySettings {
+  /// Starts a gateway: environment, ports, lcores.
+  package func start(plan: GatewayPlan, groups: [TrustGroup]) throws -> any RunningGateway {
+    try engine.decide().engine.run(Starter(settings: self, plan: plan, groups: groups))
+  }
+}
+
+private struct Starter: EngineUser {
+  let settings: GatewaySettings
+  let plan: GatewayPlan
+  let groups: [TrustGroup]
+
+  func use<Engine: AEADEngine>(_: Engine.Type) throws -> any RunningGateway {
+    try Gateway<Engine>(settings: settings, plan: plan, groups: groups)
+  }
+}
+
+/// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after them.
+final class Gateway<Engine: AEADEngine>: RunningGateway, @unchecked Sendable {
+  let settings: GatewaySettings
+  let startedAt = NodeSystem.clock()
+  /// For key tables; lcores have engines of their own.
+  let engine: Engine
+  let ports: [LivePort]
+  let pool: UnsafeMutableRawPointer
+  let neighbours: NeighbourMap
+  let lcoreCounters: [Counters]
+  let slowPathCounters = Counters()
+  let slowPath: SlowPathThread
+  let keeper: RecordKeeper?
+  let capture: CaptureFile?
+  private let fixedBoard: SealingBoardMemory?
+  private let punted: UnsafeMutableRawPointer
+  private let returned: UnsafeMutableRawPointer
+  private let qsbr: UnsafeMutableRawPointer
+  private let shared: UnsafeMutablePointer<LcoreShared>
+  private let workers: [UnsafeMutablePointer<Worker<Engine>>]
+  private let flow = FlowKey.random()
+  private var threads: [ControlThread] = []
+  private let lock = Mutex(())
+  private var current: Snapshot
+  private var plan: GatewayPlan
+  private var isStopped = false
+
+  init(settings: GatewaySettings, plan: GatewayPlan, groups: [TrustGroup]) throws {
+    self.settings = settings
+    self.plan = plan
+    guard (1...SealingBoard.lcores).contains(settings.lcores) else {
+      throw GatewayError("\(settings.lcores) lcores; the counter has numbers for 1 to \(SealingBoard.lcores) (lcores.count)")
+    }
+    let build = try GatewayParts<Engine>(settings: settings, plan: plan)
+    engine = build.engine
+    pool = build.pool
+    ports = build.ports
+    neighbours = build.neighbours
+    punted = build.punted
+    returned = build.returned
+    qsbr = build.qsbr
+    lcoreCounters = (0..<settings.lcores).map { _ in Counters() }
+
+    let keys = try KeyTable(groups, with: engine)
+    let board: SealingBoard
+    switch settings.time {
+    case .record(let path):
+      let keeper = try RecordKeeper(medium: RecordFile(path: path), path: path, periods: groups.map(\.epochPeriod))
+      self.keeper = keeper
+      fixedBoard = nil
+      board = keeper.board
+    case .fixed(let time):
+      let memory = SealingBoardMemory()
+      memory.setOpenEpochs(at: time)
+      (keeper, fixedBoard, board) = (nil, memory, memory.board)
+    case .any:
+      let memory = SealingBoardMemory()
+      (keeper, fixedBoard, board) = (nil, memory, memory.board)
+    }
+    current = try Self.snapshot(plan: plan, keys: keys, ports: ports)
+    capture = try settings.capture.map {
+      try CaptureFile(
+        path: $0.path, port: $0.port, limit: $0.limit, largest: Int(plan.ports[$0.port].mtu) + 22, name: plan.name)
+    }
+
+    shared = .allocate(capacity: 1)
+    shared.initialize(to: LcoreShared(snapshot: UnsafeMutableRawPointer(current.storage), stopping: 0))
+    var openBoard: SealingBoard? = board
+    if case .any = settings.time { openBoard = nil }
+    let budget = KeyMemory.budget(lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
+    var workers: [UnsafeMutablePointer<Worker<Engine>>] = []
+    for number in 0..<settings.lcores {
+      let worker = try Worker<Engine>(
+        number: number, shared: shared, qsbr: qsbr, counters: lcoreCounters[number], board: board, openBoard: openBoard,
+        flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted), returned: number == 0 ? returned : nil,
+        pool: pool, isDedicated: settings.isDedicated,
+        opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open), role: .none),
+        sealer: Sealer(
+          dataKeys: DataKeys(engine: Engine(), octets: budget.seal),
+          counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
+        transmitter: Transmitter(
+          ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number], capture: capture?.tap ?? .none),
+        reassembler: build.reassembler(counters: lcoreCounters[number]), first: current.storage)
+      let place = UnsafeMutablePointer<Worker<Engine>>.allocate(capacity: 1)
+      place.initialize(to: worker)
+      workers.append(place)
+    }
+    self.workers = workers
+    slowPath = SlowPathThread(
+      punted: punted, returned: returned, pool: pool, neighbours: neighbours, counters: slowPathCounters, ports: ports)
+    slowPath.configure(plan)
+    startThreads()
+    try launch()
+  }
+
+  private func startThreads() {
+    threads.append(ControlThread(name: "slow path", interval: 100) { [slowPath] in slowPath.round() })
+    if let keeper {
+      threads.append(
+        ControlThread(name: "record", interval: 20_000) {
+          keeper.tick()
+          return false
+        })
+    }
+    if let capture { threads.append(ControlThread(name: "capture", interval: 500) { capture.write() }) }
+  }
+
+  private func launch() throws {
+    for (number, worker) in workers.enumerated() {
+      dpdk_rcu_qsbr_thread_register(qsbr, UInt32(number))
+      let error = dpdk_eal_remote_launch(Engine.lcoreEntry, worker, EAL.ealNumber(of: number))
+      guard error == 0 else { throw GatewayError("lcore \(number) did not start (error \(-error))") }
+    }
+  }
+
+  private static func snapshot(plan: GatewayPlan, keys: KeyTable, ports: [LivePort]) throws -> Snapshot {
+    let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
+    let lengths = try sealings.map { sealing in
+      guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {
+        throw GatewayError("a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets")
+      }
+      return length
+    }
+    let forwarding = try ForwardingTable(plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
+    return Snapshot(keys: keys, forwarding: forwarding, sealings: sealings, plan: plan)
+  }
+
+  func reload(plan new: GatewayPlan, groups: [TrustGroup]) throws {
+    let keys = try KeyTable(groups, with: engine)
+    let next = try Self.snapshot(plan: new, keys: keys, ports: ports)
+    lock.withLock { _ in
+      // Epochs of both tables' periods are known before, and until after, lcores change over.
+      keeper?.use(periods: (current.keys.groups + groups).map(\.epochPeriod))
+      let old = current
+      dpdk_store_pointer(&shared.pointee.snapshot, UnsafeMutableRawPointer(next.storage))
+      awaitLcores()
+      current = next
+      plan = new
+      keeper?.use(periods: groups.map(\.epochPeriod))
+      withExtendedLifetime(old) {}
+    }
+    slowPath.configure(new)
+  }
+
+  /// Until every lcore has begun a round after this call: what it held of an old table, it holds no more.
+  private func awaitLcores() {
+    let token = dpdk_rcu_qsbr_start(qsbr)
+    while !dpdk_rcu_qsbr_check(qsbr, token) { usleep(50) }
+  }
+
+  var snapshotForStatus: (GatewayPlan, Snapshot) { lock.withLock { _ in (plan, current) } }
+
+  func stop() {
+    let isFirst = lock.withLock { _ in
+      defer { isStopped = true }
+      return !isStopped
+    }
+    guard isFirst else { return }
+    dpdk_store_release(&shared.pointee.stopping, 1)
+    // What lcores punted may still become packets that they must send.
+    for _ in 0..<200 {
+      usleep(500)
+      if dpdk_ring_empty(punted) && dpdk_ring_empty(returned) { break }
+    }
+    slowPath.giveUp()
+    usleep(2000)
+    dpdk_store_release(&shared.pointee.stopping, 2)
+    for number in workers.indices { _ = dpdk_eal_wait_lcore(EAL.ealNumber(of: number)) }
+    threads.forEach { $0.stop() }
+    for worker in workers {
+      worker.pointee.finish()
+      worker.deinitialize(count: 1)
+      worker.deallocate()
+    }
+    capture?.finish()
+    ports.forEach { $0.close() }
+  }
+}
+
+/// How much locked memory an lcore's data-key caches may take.
+enum KeyMemory {
+  /// Octets for everything else that is locked: key table, root keys, scratch pages, OpenSSL's arena at rest.
+  private static let reserve = 512 << 10
+  private static let most = 4 << 20
+
+  static func budget(lcores: Int, interfaces: Int) -> (open: Int, seal: Int) {
+    var octets = most
+    if interfaces > 0 || LockedMemory.limit != nil {
+      let limit = LockedMemory.limit.map { Int(clamping: $0) } ?? Int.max
+      octets = min(most, (min(limit, PacketRings.keptForKeys + 0) - reserve) / max(1, lcores))
+    }
+    return (max(0, octets / 8 * 7), max(0, octets / 8))
+  }
+}

@@ -1,0 +1,43 @@
+/// What a gateway is started with and keeps until it ends; what may change under traffic is the `GatewayPlan`.
+package struct GatewaySettings: Sendable {
+  package struct Capture: Sendable {
+    package var port: Int
+    package var path: String
+    /// Octets after which packets are only counted.
+    package var limit: Int
+    package init(port: Int, path: String, limit: Int) {
+      self.port = port
+      self.path = path
+      self.limit = limit
+    }
+  }
+
+  /// How epochs are known.
+  package enum Time: Sendable {
+    /// By the clock and the counter record at this path (wire format, section 4); sealing needs it.
+    case record(path: String)
+    /// At a fixed time in Unix seconds, for old captures: opens, never seals.
+    case fixed(UInt64)
+    /// Every epoch is accepted, for old captures: opens, never seals.
+    case any
+  }
+
+  package var engine = EngineChoice.auto
+  package var lcores = 1
+  /// Lcores have their cores to themselves and never sleep.
+  package var isDedicated = false
+  /// Processors to bind lcores to; empty: they float.
+  package var cores: [Int] = []
+  package var time: Time
+  package var capture: Capture?
+  /// Mebibytes for DPDK.
+  package var memory = 1024
+
+  package init(time: Time) { self.time = time }
+}
+
+/// Why a gateway did not start or did not take a new plan. Operator text.
+package struct GatewayError: Error, CustomStringConvertible {
+  package let description: String
+  package init(_ description: String) { self.description = description }
+}

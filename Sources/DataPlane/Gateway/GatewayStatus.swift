@@ -1,0 +1,161 @@
+internal import CDPDK
+package import Keys
+package import Wire
+
+/// What a running gateway tells about itself: plain values, no key octets.
+package struct GatewayStatus: Sendable, Codable {
+  package struct Port: Sendable, Codable {
+    package var name, device, role, mode, driver, mac: String
+    package var mtu: Int
+    package var link: Bool
+    package var received, sent, missed, errors: UInt64
+  }
+  package struct Lcore: Sendable, Codable {
+    package var lcore: Int
+    package var received, sent, sealed, opened, dropped: UInt64
+    /// Share of rounds that found nothing, 0 to 1.
+    package var idle: Double
+  }
+  package struct Totals: Sendable, Codable {
+    /// in = out + drops whenever nothing is under way; what the gateway makes itself is counted apart.
+    package var `in`, out, drops: UInt64
+    package var generated, generated_out, generated_drops: UInt64
+    package var sealed, opened: UInt64
+  }
+  package struct Peer: Sendable, Codable {
+    package var name, address, port, carriage: String
+    package var resolved: Bool
+    package var mac: String?
+    package var sealed: UInt64
+  }
+  package struct RootKey: Sendable, Codable {
+    package var level, id: String
+    package var previous: UInt64?
+    package var current: UInt64
+    package var next: UInt64?
+  }
+  package struct Group: Sendable, Codable {
+    package var name: String
+    package var `default`: Bool
+    package var epoch_period: Int
+    package var seal_epoch, open_epoch: UInt64?
+    package var opened: UInt64
+    package var root_keys: [RootKey]
+  }
+  package struct Neighbour: Sendable, Codable {
+    package var port, address: String
+    package var mac: String?
+    package var state: String
+    /// Seconds.
+    package var age: UInt64
+  }
+  package struct Counter: Sendable, Codable {
+    package var sealing: Bool
+    package var start: String?
+    package var reason: String?
+  }
+  package struct Capture: Sendable, Codable {
+    package var file: String
+    package var packets, dropped: Int
+  }
+  package struct Cache: Sendable, Codable {
+    package var entries, hits, misses: UInt64
+  }
+
+  package var name: String
+  package var version = ""
+  package var uptime: UInt64
+  package var engine: String
+  package var ports: [Port]
+  package var lcores: [Lcore]
+  package var totals: Totals
+  /// By reason; those that never happened are left out.
+  package var drops: [String: UInt64]
+  package var peers: [Peer]
+  package var groups: [Group]
+  package var neighbours: [Neighbour]
+  package var counter: Counter
+  package var capture: Capture?
+  package var cache: Cache
+  package var warnings: [String]
+}
+
+extension Gateway {
+  var status: GatewayStatus {
+    let (plan, snapshot) = snapshotForStatus
+    let all = lcoreCounters + [slowPathCounters]
+    func sum(_ kind: Counters.Kind) -> UInt64 { all.reduce(0) { $0 + $1.value(kind) } }
+    var drops: [String: UInt64] = [:]
+    var dropped: UInt64 = 0
+    for reason in DropReason.allCases {
+      let count = all.reduce(0) { $0 + $1.value(reason) }
+      dropped += count
+      if count > 0 { drops[reason.name] = count }
+    }
+    let entries = slowPath.entries()
+    var warnings: [String] = []
+    if let problem = keeper?.problem { warnings.append(problem.description) }
+    return GatewayStatus(
+      name: plan.name, uptime: NodeSystem.clock() - startedAt, engine: Engine.name, ports: portStatus(plan),
+      lcores: lcoreCounters.enumerated().map { number, counters in
+        let busy = counters.value(.busy)
+        let idle = counters.value(.idle)
+        return GatewayStatus.Lcore(
+          lcore: number, received: counters.value(.received), sent: counters.value(.sent), sealed: counters.value(.sealed),
+          opened: counters.value(.opened), dropped: DropReason.allCases.reduce(0) { $0 + counters.value($1) },
+          idle: idle + busy == 0 ? 1 : Double(idle) / Double(idle + busy))
+      },
+      totals: GatewayStatus.Totals(
+        in: sum(.received), out: sum(.sent), drops: dropped, generated: sum(.generated),
+        generated_out: sum(.generatedSent), generated_drops: sum(.generatedDropped), sealed: sum(.sealed),
+        opened: sum(.opened)),
+      drops: drops, peers: peerStatus(plan, entries), groups: groupStatus(snapshot),
+      neighbours: entries.map { entry in
+        GatewayStatus.Neighbour(
+          port: plan.ports[Int(entry.key.port)].name, address: "\(entry.key.address)", mac: entry.mac.map { "\($0)" },
+          state: "\(entry.state)", age: entry.age / 1_000_000_000)
+      },
+      counter: GatewayStatus.Counter(
+        sealing: keeper.map { $0.problem == nil } ?? false, start: keeper?.start.description,
+        reason: keeper?.problem?.description),
+      capture: capture.map { GatewayStatus.Capture(file: $0.path, packets: $0.packetCount, dropped: $0.missedCount) },
+      cache: GatewayStatus.Cache(entries: sum(.cacheEntries), hits: sum(.cacheHits), misses: sum(.cacheMisses)),
+      warnings: warnings)
+  }
+
+  private func portStatus(_ plan: GatewayPlan) -> [GatewayStatus.Port] {
+    zip(plan.ports, ports).enumerated().map { index, pair in
+      let statistics = pair.1.statistics
+      return GatewayStatus.Port(
+        name: pair.0.name, device: pair.0.device, role: pair.0.role == .clear ? "clear" : "protected",
+        mode: "\(pair.0.mode)", driver: pair.1.driver, mac: "\(pair.1.mac)", mtu: Int(pair.0.mtu),
+        link: pair.1.info.link_up, received: lcoreCounters.reduce(0) { $0 + $1.received(onPort: index) },
+        sent: lcoreCounters.reduce(0) { $0 + $1.sent(onPort: index) }, missed: statistics.imissed,
+        errors: statistics.ierrors + statistics.oerrors + statistics.rx_nombuf)
+    }
+  }
+
+  private func peerStatus(_ plan: GatewayPlan, _ entries: [NeighbourStatus]) -> [GatewayStatus.Peer] {
+    plan.peers.enumerated().map { index, peer in
+      let entry = entries.first { $0.key == NeighbourKey(port: UInt16(peer.port), address: peer.nextHop) }
+      return GatewayStatus.Peer(
+        name: peer.name, address: "\(peer.address)", port: plan.ports[peer.port].name, carriage: "\(peer.carriage)",
+        resolved: entry?.mac != nil, mac: entry?.mac.map { "\($0)" }, sealed: lcoreCounters.reduce(0) { $0 + $1.sealed(toPeer: index) })
+    }
+  }
+
+  private func groupStatus(_ snapshot: Snapshot) -> [GatewayStatus.Group] {
+    snapshot.keys.groups.enumerated().map { index, group in
+      GatewayStatus.Group(
+        name: group.name, default: group.isDefault, epoch_period: group.epochPeriod,
+        seal_epoch: keeper?.board.sealEpoch(period: UInt32(group.epochPeriod)),
+        open_epoch: keeper?.board.openEpoch(period: UInt32(group.epochPeriod)),
+        opened: lcoreCounters.reduce(0) { $0 + $1.opened(inGroup: index) },
+        root_keys: group.rootKeys.map {
+          GatewayStatus.RootKey(
+            level: "\($0.level)", id: $0.id.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined(),
+            previous: $0.previous?.index, current: $0.current.index, next: $0.next?.index)
+        })
+    }
+  }
+}

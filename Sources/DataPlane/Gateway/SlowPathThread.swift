@@ -1,0 +1,163 @@
+internal import CDPDK
+internal import Glibc
+internal import Synchronization
+internal import Wire
+
+/// The slow path over DPDK: takes what lcores punt, hands frames back to lcore 0.
+final class SlowPathThread: @unchecked Sendable {
+  private let punted: UnsafeMutableRawPointer
+  private var output: Output
+  private let counters: Counters
+  private let batch = UnsafeMutablePointer<Mbuf?>.allocate(capacity: 32)
+  /// Guards everything below: the thread's rounds, and reloads and status from outside.
+  private let lock = Mutex(())
+  private var logic: SlowPath
+  private var links: [Bool]
+  private let ports: [LivePort]
+  private var nextTick: UInt64 = 0
+  private var nextLinkCheck: UInt64 = 0
+
+  init(
+    punted: UnsafeMutableRawPointer, returned: UnsafeMutableRawPointer, pool: UnsafeMutableRawPointer,
+    neighbours: NeighbourMap, counters: Counters, ports: [LivePort]
+  ) {
+    self.punted = punted
+    self.counters = counters
+    self.ports = ports
+    links = ports.map { $0.info.link_up }
+    logic = SlowPath()
+    output = Output(pool: pool, returned: returned, neighbours: neighbours, counters: counters)
+  }
+
+  /// Nanoseconds of a clock that does not go back.
+  private static var now: UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+  }
+
+  /// Takes a plan over, the first or a reload's.
+  func configure(_ plan: GatewayPlan) {
+    var limits = SlowPathLimits()
+    limits.errorRate = plan.icmpRate
+    limits.errorBurst = max(1, plan.icmpRate / 2)
+    let list = zip(plan.ports, ports).enumerated().map { index, port in
+      SlowPathPort(
+        index: UInt16(index), mac: port.1.mac, mtu: port.0.mtu, vlan: port.0.vlan, isProtected: port.0.role == .protected,
+        addresses: port.1.addresses(of: port.0),
+        neighbours: port.0.neighbours.map { SlowPathPort.StaticNeighbour(address: $0.address, mac: $0.mac) })
+    }
+    var nextHops = Set(plan.peers.map { NeighbourKey(port: UInt16($0.port), address: $0.nextHop) })
+    for route in plan.routes {
+      switch route.action {
+      case .forward(let port, let via): nextHops.insert(NeighbourKey(port: UInt16(port), address: via))
+      case .bypass(let port, let via?): nextHops.insert(NeighbourKey(port: UInt16(port), address: via))
+      default: break
+      }
+    }
+    lock.withLock { _ in
+      logic.configure(ports: list, nextHops: nextHops, limits: limits, now: Self.now, output: &output)
+    }
+  }
+
+  /// One round: true when packets were there.
+  func round() -> Bool {
+    let count = Int(dpdk_ring_dequeue_burst(punted, batch, 32))
+    let now = Self.now
+    lock.withLock { _ in
+      for index in 0..<count { if let mbuf = batch[index] { take(mbuf, now: now) } }
+      if now >= nextTick {
+        nextTick = now &+ 100_000_000
+        logic.tick(now: now, output: &output)
+      }
+      if now >= nextLinkCheck {
+        nextLinkCheck = now &+ 500_000_000
+        checkLinks(now: now)
+      }
+    }
+    return count > 0
+  }
+
+  private func take(_ mbuf: Mbuf, now: UInt64) {
+    guard let info = SlowPathRing.info(of: mbuf) else { return output.discard(mbuf, .malformedFrame) }
+    let held = HeldPacket(rawValue: UInt(bitPattern: mbuf))
+    switch logic.receive(mbuf.bytes, info, held: held, now: now, output: &output) {
+    case .consumed: output.discard(mbuf, .handled)
+    case .dropped(let reason): output.discard(mbuf, reason)
+    case .held: break
+    }
+  }
+
+  /// A port that came back announces itself: switches and neighbours may have forgotten it.
+  private func checkLinks(now: UInt64) {
+    for (index, port) in ports.enumerated() {
+      let isUp = port.info.link_up
+      if isUp && !links[index] { logic.linkUp(port: UInt16(index), now: now, output: &output) }
+      links[index] = isUp
+    }
+  }
+
+  func entries() -> [NeighbourStatus] { lock.withLock { _ in logic.entries(now: Self.now) } }
+
+  /// The gateway stops: packets that wait for a neighbour wait no longer.
+  func giveUp() { lock.withLock { _ in logic.stop(output: &output) } }
+
+  deinit { batch.deallocate() }
+
+  struct Output: SlowPathOutput {
+    let pool: UnsafeMutableRawPointer
+    let returned: UnsafeMutableRawPointer
+    let neighbours: NeighbourMap
+    let counters: Counters
+
+    func transmit(_ frame: UnsafeRawBufferPointer, port: UInt16) {
+      generate(frame, behind: 0, intent: .transmit, port: port)
+    }
+
+    func route(_ packet: UnsafeRawBufferPointer) {
+      // The lcore takes it like a frame: an Ethernet header that nobody reads stands before it.
+      generate(packet, behind: EthernetHeader.minimumLength, intent: .route, port: 0)
+    }
+
+    private func generate(_ bytes: UnsafeRawBufferPointer, behind: Int, intent: SlowPathRing.Intent, port: UInt16) {
+      counters.add(.generated)
+      guard let source = bytes.baseAddress, let mbuf = dpdk_pktmbuf_alloc(pool), behind + bytes.count <= mbuf.tailroom else {
+        return counters.add(.generatedDropped)
+      }
+      dpdk_pktmbuf_set(mbuf, UInt16(mbuf.headroom), UInt16(behind + bytes.count))
+      mbuf.data.initializeMemory(as: UInt8.self, repeating: 0, count: behind)
+      (mbuf.data + behind).copyMemory(from: source, byteCount: bytes.count)
+      mbuf.markGenerated()
+      give(mbuf, intent: intent, port: port)
+    }
+
+    private func give(_ mbuf: Mbuf, intent: SlowPathRing.Intent, port: UInt16) {
+      mbuf.note.pointee.intent = intent.rawValue
+      mbuf.note.pointee.port = port
+      var one: Mbuf? = mbuf
+      if dpdk_ring_enqueue_burst(returned, &one, 1) == 0 { discard(mbuf, .slowPathFull) }
+    }
+
+    func release(_ held: HeldPacket, mac: MACAddress) {
+      guard let mbuf = Mbuf(bitPattern: held.rawValue) else { return }
+      for (index, octet) in mac.octets.enumerated() where index < mbuf.length {
+        mbuf.data.storeBytes(of: octet, toByteOffset: index, as: UInt8.self)
+      }
+      give(mbuf, intent: .transmit, port: mbuf.note.pointee.port)
+    }
+
+    func drop(_ held: HeldPacket, _ reason: DropReason) {
+      guard let mbuf = Mbuf(bitPattern: held.rawValue) else { return }
+      discard(mbuf, reason)
+    }
+
+    func publish(port: UInt16, address: IPAddress, mac: MACAddress?) {
+      _ = neighbours.publish(address, port: Int(port), mac: mac)
+    }
+
+    func discard(_ mbuf: Mbuf, _ reason: DropReason) {
+      if mbuf.isGenerated { counters.add(.generatedDropped) } else { counters.drop(reason) }
+      dpdk_pktmbuf_free(mbuf)
+    }
+  }
+}

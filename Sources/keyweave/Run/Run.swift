@@ -1,0 +1,68 @@
+import ArgumentParser
+import Control
+import DataPlane
+import Foundation
+import Glibc
+import Keys
+import Wire
+
+/// `keyweave run`: the gateway.
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a gateway until it is told to stop.",
+    discussion: """
+      SIGHUP, or `keyweave reload`, applies a changed configuration and changed keys without losing a packet, or refuses
+      them whole. SIGTERM and SIGINT stop receiving, finish what is under way and print a summary. `keyweave status` tells
+      what it does.
+
+      EXAMPLES
+        keyweave check --config gateway-a.yaml && keyweave run --config gateway-a.yaml
+        kill -HUP "$(pidof keyweave)"
+
+      \(ExitCodes.help)
+      """)
+
+  @Option(name: .long, help: "The configuration file.", completion: .file(extensions: ["yaml", "yml"]))
+  var config: String
+
+  func run() throws {
+    // Before any thread exists, so that all inherit it: signals wait for `serve`.
+    let signals = SignalSet([SIGHUP, SIGTERM, SIGINT])
+    signals.block()
+    signal(SIGPIPE, SIG_IGN)
+    let service: GatewayService
+    do {
+      service = try GatewayService(path: config)
+    } catch {
+      StandardError.write("\(error)\n")
+      throw ExitCodes.failure.exit
+    }
+    print(service.greeting)
+    fflush(nil)
+    service.serve(signals)
+    print(service.summary)
+  }
+}
+
+/// Signals that are taken one at a time, where the program wants them.
+struct SignalSet {
+  private var set = sigset_t()
+
+  init(_ signals: [Int32]) {
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+  }
+
+  func block() {
+    var set = set
+    pthread_sigmask(SIG_BLOCK, &set, nil)
+  }
+
+  /// The next signal, or nil after `seconds`.
+  func next(within seconds: Int) -> Int32? {
+    var set = set
+    var limit = timespec(tv_sec: seconds, tv_nsec: 0)
+    let signal = sigtimedwait(&set, nil, &limit)
+    return signal > 0 ? signal : nil
+  }
+}

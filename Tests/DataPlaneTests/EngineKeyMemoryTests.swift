@@ -1,0 +1,172 @@
+import DataPlane
+import Glibc
+import Keys
+import Testing
+import Wire
+
+/// Where an engine leaves key material: in the slot and in the locked arena, nowhere else, and nowhere after erasure.
+@Suite struct EngineKeyMemoryTests {
+  @Test func contextsLieInTheArena() throws {
+    let engine = try OpenSSLEngine()
+    defer { engine.shutdown() }
+    let slot = try EngineSlot(engine)
+    let arena = OpenSSLEngine.keyArena.locked
+    for offset in [0, 8] {
+      let context = slot.memory.load(fromByteOffset: offset, as: UInt.self)
+      #expect(addresses(arena).contains(context))
+    }
+    #expect(OpenSSLEngine.keyArena.allocated > 0 && OpenSSLEngine.keyArena.allocated <= arena.count)
+    // Locked, and left out of core dumps: the kernel says so of the mapping itself (proc(5), smaps).
+    let flags = try ProcessMemory.flags(at: addresses(arena).lowerBound)
+    #expect(flags.contains("lo") && flags.contains("dd"), "\(flags)")
+  }
+
+  /// Key and derived round keys are found where they may be, so that not finding them elsewhere, or afterwards, means
+  /// something.
+  @Test(arguments: EngineDecision.Engine.allCases, [Suite.aes256, .aes128])
+  func keyIsOnlyWhereItMayBe(_ which: EngineDecision.Engine, _ suite: Suite) throws {
+    let engine = try makeEngine(which)
+    defer { engine.shutdown() }
+    let slot = try EngineSlot(engine)
+    let key = try SecretOctets(suite.keyLength)
+    engine.expand(key.start, suite: suite, into: slot.memory)
+
+    let found = try ProcessMemory.occurrences(of: key.bytes)
+    let allowed = addresses(which == .openSSL ? OpenSSLEngine.keyArena.locked : slot.bytes)
+    #expect(!found.isEmpty)
+    #expect(found.allSatisfy { allowed.contains($0) })
+
+    // The first derived round keys follow the key; they must go with it.
+    let place = try #require(found.first.flatMap { UnsafeRawPointer(bitPattern: $0) })
+    let roundKeys = try SecretOctets(32)
+    roundKeys.start.copyMemory(from: place + suite.keyLength, byteCount: 32)
+    #expect(try !ProcessMemory.occurrences(of: roundKeys.bytes).isEmpty)
+
+    engine.eraseSlot(slot.memory)
+    #expect(try ProcessMemory.occurrences(of: key.bytes) == [])
+    #expect(try ProcessMemory.occurrences(of: roundKeys.bytes) == [])
+  }
+
+  /// AES-128 has fewer round keys: those of the AES-256 key before it must not stay behind them.
+  @Test(arguments: EngineDecision.Engine.allCases, [Suite.aes256, .aes128])
+  func changeOfSuiteLeavesNothing(_ which: EngineDecision.Engine, _ suite: Suite) throws {
+    let engine = try makeEngine(which)
+    defer { engine.shutdown() }
+    let slot = try EngineSlot(engine)
+    var random = SystemRandomNumberGenerator()
+    let key = (0..<suite.keyLength).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+    slot.expand(key, suite)
+    let memory = which == .openSSL ? OpenSSLEngine.keyArena.locked : slot.bytes
+    let schedule = try #require(offset(of: key, in: memory))
+    // The last round key, from which AES-128's, and with the one before it AES-256's, can be computed backwards.
+    let rounds = suite == .aes256 ? 14 : 10
+    let last = Array(memory[(schedule + 16 * rounds)..<(schedule + 16 * rounds + 16)])
+    #expect(offset(of: last, in: memory) != nil)
+    let other: Suite = suite == .aes256 ? .aes128 : .aes256
+    slot.expand([UInt8](repeating: 7, count: other.keyLength), other)
+    #expect(offset(of: last, in: memory) == nil && offset(of: key, in: memory) == nil)
+  }
+
+  @Test func releaseGivesMemoryBackZeroed() throws {
+    let engine = try OpenSSLEngine()
+    defer { engine.shutdown() }
+    var random = SystemRandomNumberGenerator()
+    let key = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+    var slot: EngineSlot? = try EngineSlot(engine)
+    slot?.expand(key, .aes256)
+    #expect(offset(of: key, in: OpenSSLEngine.keyArena.locked) != nil)
+    slot = nil
+    #expect(offset(of: key, in: OpenSSLEngine.keyArena.locked) == nil)
+    // Memory is used again: a thousand slots, one after the other, need no more than a few.
+    let before = OpenSSLEngine.keyArena.locked.count
+    for _ in 0..<1000 { _ = try EngineSlot(engine) }
+    #expect(OpenSSLEngine.keyArena.locked.count <= before + (256 << 10))
+  }
+
+  /// The schedule that KDF bursts use, and HMAC's key, likewise.
+  @Test(arguments: EngineDecision.Engine.allCases)
+  func primitivesLeaveNothing(_ which: EngineDecision.Engine) throws {
+    let engine = try makeEngine(which)
+    let (key, schedule) = (try SecretOctets(32), try SecretOctets(256))
+    var output = [UInt8](repeating: 0, count: 32)
+    engine.hmacSHA256(key: key.bytes, message: key.bytes, into: &output)
+    #expect(try ProcessMemory.occurrences(of: key.bytes) == [])
+
+    engine.expandAES256(key.start, into: schedule.start)
+    engine.encryptBlocks(schedule.start, &output, count: 2)
+    let allowed = [addresses(schedule.bytes), addresses(OpenSSLEngine.keyArena.locked)]
+    let found = try ProcessMemory.occurrences(of: key.bytes)
+    #expect(!found.isEmpty)
+    #expect(found.allSatisfy { address in allowed.contains { $0.contains(address) } })
+    explicit_bzero(schedule.start, 256)
+    engine.shutdown()
+    #expect(try ProcessMemory.occurrences(of: key.bytes) == [])
+  }
+
+  /// When no more memory can be locked, a slot is refused, in words; what was made before goes on working.
+  @Test func refusesWhatItCannotLock() async {
+    await #expect(processExitsWith: .success) {
+      let engine = try OpenSSLEngine()
+      let first = try EngineSlot(engine)
+      try limitLockedMemory(to: OpenSSLEngine.keyArena.locked.count)
+      var slots: [EngineSlot] = []
+      let error = #expect(throws: EngineError.self) {
+        for _ in 0..<1000 { slots.append(try EngineSlot(engine)) }
+      }
+      #expect(error?.description.contains("LimitMEMLOCK=") == true)
+      first.expand([UInt8](repeating: 1, count: 32), .aes256)
+      let nonce = [UInt8](repeating: 2, count: 12)
+      let sealed = first.seal([3, 4], suite: .aes256, nonce: nonce, aad: [])
+      #expect(first.open(sealed.text, tag: sealed.tag, suite: .aes256, nonce: nonce, aad: []) == [3, 4])
+      // What is released can be used again.
+      slots.removeAll()
+      try SelfTest.run(engine)
+    }
+  }
+
+  @Test func refusesToStartWithoutLockedMemory() async {
+    await #expect(processExitsWith: .success) {
+      try limitLockedMemory(to: 0)
+      for which in EngineDecision.Engine.allCases {
+        let error = #expect(throws: EngineError.self) { try EngineDecision.Engine.build(which) }
+        guard case .memoryNotLocked(_, 0, 0) = error else {
+          Issue.record("\(which): \(String(describing: error))")
+          continue
+        }
+      }
+    }
+  }
+}
+
+/// Random octets that stand in one place only, aligned to 64.
+private final class SecretOctets {
+  let start: UnsafeMutableRawPointer
+  let bytes: UnsafeRawBufferPointer
+
+  init(_ count: Int) throws {
+    start = .allocate(byteCount: count, alignment: 64)
+    bytes = UnsafeRawBufferPointer(start: start, count: count)
+    try #require(getentropy(start, count) == 0)
+  }
+
+  deinit {
+    explicit_bzero(start, bytes.count)
+    start.deallocate()
+  }
+}
+
+private func addresses(_ bytes: UnsafeRawBufferPointer) -> Range<UInt> {
+  let start = UInt(bitPattern: bytes.baseAddress)
+  return start..<(start + UInt(bytes.count))
+}
+
+private func offset(of needle: [UInt8], in bytes: UnsafeRawBufferPointer) -> Int? {
+  bytes.indices.dropLast(needle.count - 1).first { bytes[$0] == needle[0] && bytes[$0...].starts(with: needle) }
+}
+
+/// Lowers what the process may lock. Root may lock anything, so it becomes nobody (65534) where it can.
+private func limitLockedMemory(to octets: Int) throws {
+  var limit = rlimit(rlim_cur: rlim_t(octets), rlim_max: rlim_t(octets))
+  try #require(setrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0)
+  _ = setuid(65534)
+}

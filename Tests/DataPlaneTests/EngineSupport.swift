@@ -1,0 +1,89 @@
+import DataPlane
+import Glibc
+import Testing
+import Wire
+
+/// An engine brought to life for a test, by its case.
+func makeEngine(_ which: EngineDecision.Engine) throws -> any AEADEngine {
+  struct Maker: EngineUser {
+    func use<Engine: AEADEngine>(_ engine: Engine.Type) throws -> any AEADEngine { try Engine() }
+  }
+  return try which.run(Maker())
+}
+
+/// A slot, and seal and open over arrays: texts lie between canaries, so that an engine that writes elsewhere is seen.
+final class EngineSlot {
+  let engine: any AEADEngine
+  let memory: UnsafeMutableRawPointer
+
+  init(_ engine: any AEADEngine) throws {
+    self.engine = engine
+    // Dirty, as any memory may be before prepareSlot.
+    memory = .allocate(byteCount: engine.slotSize, alignment: 64)
+    memset(memory, 0xff, engine.slotSize)
+    try engine.prepareSlot(memory)
+  }
+
+  deinit {
+    engine.releaseSlot(memory)
+    memory.deallocate()
+  }
+
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: engine.slotSize) }
+
+  func expand(_ key: [UInt8], _ suite: Suite) { engine.expand(key, suite: suite, into: memory) }
+
+  func seal(_ clear: [UInt8], suite: Suite, nonce: [UInt8], aad: [UInt8]) -> (text: [UInt8], tag: [UInt8]) {
+    let (tag, (text, _)) = between([UInt8](repeating: 0, count: 16)) { tag in
+      between(clear) { text in
+        engine.seal(
+          memory, suite: suite, nonce: nonce, aad: aad, aadLength: aad.count, text: text, length: clear.count, tag: tag)
+      }
+    }
+    return (text, tag)
+  }
+
+  /// Nil if the engine refuses.
+  func open(_ sealed: [UInt8], tag: [UInt8], suite: Suite, nonce: [UInt8], aad: [UInt8]) -> [UInt8]? {
+    let (text, opened) = between(sealed) { text in
+      engine.open(
+        memory, suite: suite, nonce: nonce, aad: aad, aadLength: aad.count, text: text, length: sealed.count, tag: tag)
+    }
+    return opened ? text : nil
+  }
+
+  /// Puts octets between canaries, at an odd address, and gives back what they became.
+  private func between<Result>(
+    _ octets: [UInt8], _ body: (UnsafeMutableRawPointer) -> Result
+  ) -> (octets: [UInt8], result: Result) {
+    let margin = 65
+    let total = margin + octets.count + margin
+    let work = UnsafeMutableRawPointer.allocate(byteCount: total, alignment: 64)
+    defer { work.deallocate() }
+    memset(work, 0xa5, total)
+    (work + margin).copyMemory(from: octets, byteCount: octets.count)
+    let result = body(work + margin)
+    let all = UnsafeRawBufferPointer(start: work, count: total)
+    #expect(all.prefix(margin).allSatisfy { $0 == 0xa5 } && all.suffix(margin).allSatisfy { $0 == 0xa5 })
+    return (Array(all.dropFirst(margin).dropLast(margin)), result)
+  }
+}
+
+/// The same numbers in every run (SplitMix64, Steele, Lea and Flood 2014).
+struct RepeatableGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
+  }
+
+  mutating func octets(_ count: Int) -> [UInt8] {
+    (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) }
+  }
+}

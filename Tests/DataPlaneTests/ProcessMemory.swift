@@ -1,0 +1,96 @@
+import Glibc
+import Synchronization
+import Testing
+
+/// This process's own memory as the kernel shows it in /proc/self: everything, not only what a test has pointers to.
+enum ProcessMemory {
+  /// One search at a time: what one reads, another would find.
+  private static let searching = Mutex(())
+
+  /// The addresses at which a key's octets stand in writable memory, other than the given place itself.
+  static func occurrences(of needle: UnsafeRawBufferPointer) throws -> [UInt] {
+    try searching.withLock { _ in try search(for: needle) }
+  }
+
+  private static func search(for needle: UnsafeRawBufferPointer) throws -> [UInt] {
+    let memory = open("/proc/self/mem", O_RDONLY)
+    try #require(memory >= 0)
+    defer { close(memory) }
+    let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+    defer {
+      chunk.initializeMemory(as: UInt8.self, repeating: 0)
+      chunk.deallocate()
+    }
+    let own = [UnsafeRawBufferPointer(chunk), needle].map { bytes in
+      UInt(bitPattern: bytes.baseAddress)..<(UInt(bitPattern: bytes.baseAddress) + UInt(bytes.count))
+    }
+    var found: Set<UInt> = []
+    for mapping in try mappings() where mapping.permissions.hasPrefix("rw") {
+      var start = mapping.range.lowerBound
+      while start < mapping.range.upperBound {
+        let wanted = min(chunk.count, Int(mapping.range.upperBound - start))
+        let got = pread(memory, chunk.baseAddress, wanted, off_t(start))
+        // Unmapped meanwhile by another thread, or not readable at all.
+        if got <= 0 { break }
+        for offset in offsets(of: needle, in: UnsafeRawBufferPointer(rebasing: chunk[..<got])) {
+          let address = start + UInt(offset)
+          if !own.contains(where: { $0.contains(address) }) { found.insert(address) }
+        }
+        if got < chunk.count { break }
+        // Overlapping, so that nothing hides on the border of two chunks.
+        start += UInt(got - needle.count)
+      }
+    }
+    return found.sorted()
+  }
+
+  /// The VmFlags of the mapping that holds an address, as in proc(5): lo = locked, dd = not in core dumps.
+  static func flags(at address: UInt) throws -> [Substring] {
+    var inside = false
+    for line in try lines(of: "/proc/self/smaps") {
+      if let mapping = Mapping(line) { inside = mapping.range.contains(address) }
+      if inside, line.hasPrefix("VmFlags:") { return line.split(separator: " ").dropFirst().map { $0 } }
+    }
+    return []
+  }
+
+  private struct Mapping {
+    let range: Range<UInt>
+    let permissions: Substring
+
+    /// From "7f00-7f10 rw-p ...".
+    init?(_ line: Substring) {
+      let fields = line.split(separator: " ")
+      guard fields.count >= 2, case let ends = fields[0].split(separator: "-"), ends.count == 2,
+        let start = UInt(ends[0], radix: 16), let end = UInt(ends[1], radix: 16), start <= end
+      else { return nil }
+      range = start..<end
+      permissions = fields[1]
+    }
+  }
+
+  private static func mappings() throws -> [Mapping] { try lines(of: "/proc/self/maps").compactMap(Mapping.init) }
+
+  private static func lines(of file: String) throws -> [Substring] {
+    let descriptor = open(file, O_RDONLY)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    // The kernel gives such a file piece by piece, and Foundation takes the first piece for the whole.
+    var text: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1 << 16)
+    while case let got = read(descriptor, &piece, piece.count), got > 0 { text += piece[..<got] }
+    return String(decoding: text, as: UTF8.self).split(separator: "\n")
+  }
+
+  private static func offsets(of needle: UnsafeRawBufferPointer, in bytes: UnsafeRawBufferPointer) -> [Int] {
+    guard let base = bytes.baseAddress, let wanted = needle.baseAddress, let first = needle.first else { return [] }
+    let last = bytes.count - needle.count
+    var result: [Int] = []
+    var start = 0
+    while start <= last, let hit = memchr(base + start, Int32(first), last - start + 1) {
+      if memcmp(hit, wanted, needle.count) == 0 { result.append(UnsafeRawPointer(hit) - base) }
+      start = UnsafeRawPointer(hit) - base + 1
+    }
+    return result
+  }
+}

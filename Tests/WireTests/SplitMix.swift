@@ -1,0 +1,24 @@
+/// SplitMix64: random octets that are the same in every run, so that a failure can be repeated.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var word = state
+    word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
+    word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
+    return word ^ word >> 31
+  }
+
+  mutating func octets(_ count: Int) -> [UInt8] {
+    var octets: [UInt8] = []
+    octets.reserveCapacity(count + 8)
+    while octets.count < count {
+      withUnsafeBytes(of: next()) { octets.append(contentsOf: $0) }
+    }
+    octets.removeLast(octets.count - count)
+    return octets
+  }
+}
