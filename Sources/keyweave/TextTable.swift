@@ -4,11 +4,14 @@ struct TextTable {
 
   private let header: [String]
   private let alignment: [Alignment]
+  private let wrapAt: Int?
   private var rows: [[String]] = []
 
-  /// Columns by title; those of `right` (numbers) are aligned to the right.
-  init(_ header: [String], right: Set<Int> = []) {
+  /// Columns by title; those of `right` (numbers) are aligned to the right. With `wrapAt`, the last column's text is broken
+  /// so that lines end before that column of the terminal.
+  init(_ header: [String], right: Set<Int> = [], wrapAt: Int? = nil) {
     self.header = header
+    self.wrapAt = wrapAt
     alignment = header.indices.map { right.contains($0) ? .right : .left }
   }
 
@@ -21,11 +24,40 @@ struct TextTable {
 
   /// The lines of the table, each indented by two columns.
   var lines: [String] {
-    let widths = header.indices.map { column in
-      ([header] + rows).map { Self.width($0[column]) }.max() ?? 0
-    }
+    let rows = wrappedRows
+    let widths = widths(rows)
     let rule = "  " + widths.map { String(repeating: "─", count: $0) }.joined(separator: "──")
     return [line(header, widths), rule] + rows.map { line($0, widths) }
+  }
+
+  private func widths(_ rows: [[String]]) -> [Int] {
+    header.indices.map { column in ([header] + rows).map { Self.width($0[column]) }.max() ?? 0 }
+  }
+
+  /// A row whose last cell is too long becomes several, of which the others hold only the rest of that cell.
+  private var wrappedRows: [[String]] {
+    guard let wrapAt else { return rows }
+    let before = widths(rows).dropLast().reduce(2) { $0 + $1 + 2 }
+    return rows.flatMap { row -> [[String]] in
+      let pieces = Self.wrapped(row.last ?? "", to: wrapAt - before)
+      return pieces.enumerated().map { index, piece in
+        (index == 0 ? Array(row.dropLast()) : row.dropLast().map { _ in "" }) + [piece]
+      }
+    }
+  }
+
+  /// Breaks at spaces; a word that is longer than a line stands alone.
+  static func wrapped(_ text: String, to width: Int) -> [String] {
+    var lines: [String] = []
+    var line = ""
+    for word in text.split(separator: " ") {
+      if !line.isEmpty, line.count + 1 + word.count > width {
+        lines.append(line)
+        line = ""
+      }
+      line += (line.isEmpty ? "" : " ") + word
+    }
+    return lines + [line]
   }
 
   private func line(_ cells: [String], _ widths: [Int]) -> String {

@@ -1,3 +1,5 @@
+import DataPlane
+
 /// What the gateways' own counts must say of each other.
 enum DemoCounts {
   /// Each packet counted once, and nothing opened that the other side had not sealed.

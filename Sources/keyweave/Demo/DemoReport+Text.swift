@@ -1,3 +1,5 @@
+import DataPlane
+
 extension DemoReport {
   /// The topology, as the demo draws it.
   static let topology = """

@@ -1,3 +1,4 @@
+import DataPlane
 import Foundation
 
 /// One thing the demo tried: what was sent, what arrived, and whether that is right.

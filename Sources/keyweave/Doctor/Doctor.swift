@@ -67,7 +67,7 @@ struct Doctor: ParsableCommand {
         }
       let subject = finding.subject + String(repeating: " ", count: width - finding.subject.count)
       let indent = String(repeating: " ", count: width + 10)
-      for (index, text) in wrapped(finding.found, to: 98 - indent.count).enumerated() {
+      for (index, text) in TextTable.wrapped(finding.found, to: 98 - indent.count).enumerated() {
         lines.append(index == 0 ? "  \(mark)  \(subject)  \(text)" : indent + text)
       }
       if let fix = finding.fix { lines.append(indent + paint.strong("mend: ") + fix) }
@@ -77,20 +77,6 @@ struct Doctor: ParsableCommand {
     lines.append("")
     lines.append("  \(findings.count) findings: \(failures) fail, \(warnings) warn")
     return lines
-  }
-
-  /// Breaks at spaces; a word that is longer than a line stands alone.
-  private static func wrapped(_ text: String, to width: Int) -> [String] {
-    var lines: [String] = []
-    var line = ""
-    for word in text.split(separator: " ") {
-      if !line.isEmpty, line.count + 1 + word.count > width {
-        lines.append(line)
-        line = ""
-      }
-      line += (line.isEmpty ? "" : " ") + word
-    }
-    return lines + [line]
   }
 }
 

@@ -1,4 +1,5 @@
 import Control
+import DataPlane
 import Foundation
 import Glibc
 import Keys

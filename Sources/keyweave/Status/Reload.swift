@@ -23,15 +23,10 @@ struct Reload: ParsableCommand {
   @Flag(help: "Print the gateway's answer as JSON.")
   var json = false
 
-  /// The gateway's answer.
+  /// The gateway's answer: what it did, or why it refused.
   private struct Answer: Decodable {
-    var ok: Bool?
-    /// Why it refused.
+    var result: String?
     var error: String?
-    var mistakes: [String]?
-    /// Fields that changed and that only a restart applies.
-    var restart: [String]?
-    var warnings: [String]?
   }
 
   func run() throws {
@@ -41,21 +36,9 @@ struct Reload: ParsableCommand {
       if json {
         FileHandle.standardOutput.write(data + Data("\n".utf8))
       } else {
-        for line in Self.lines(answer) { print(line) }
+        print(answer.result ?? "Refused; the gateway goes on as before.\n\(answer.error ?? "")")
       }
-      if answer.ok != true { throw ExitCodes.failure.exit }
+      if answer.result == nil { throw ExitCodes.failure.exit }
     }
-  }
-
-  private static func lines(_ answer: Answer) -> [String] {
-    let warnings = (answer.warnings ?? []).map { "warning: \($0)" }
-    if answer.ok == true { return warnings + ["The new configuration is in use."] }
-    var lines = ["Refused; the gateway goes on as before."]
-    if let error = answer.error { lines.append(error) }
-    lines += answer.mistakes ?? []
-    if let fields = answer.restart, !fields.isEmpty {
-      lines.append("These need a restart: \(fields.joined(separator: ", "))")
-    }
-    return lines
   }
 }

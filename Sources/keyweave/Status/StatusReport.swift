@@ -1,3 +1,4 @@
+import DataPlane
 import Wire
 
 /// A gateway's status as tables for people; with an earlier one, rates too.
@@ -20,8 +21,8 @@ struct StatusReport {
 
   private var head: [String] {
     let title = paint.strong(status.name)
-    let text = "  \(title)  keyweave \(status.version), engine \(status.engine), up \(Figures.time(status.uptime))"
-    return [text] + (status.warnings ?? []).map { "  \(paint.doubtful("warning"))  \($0)" }
+    let text = "  \(title)  keyweave \(status.version), engine \(status.engine), up \(Figures.time(Double(status.uptime)))"
+    return [text] + status.warnings.map { "  \(paint.doubtful("warning"))  \($0)" }
   }
 
   private var ports: [String] {
@@ -47,7 +48,7 @@ struct StatusReport {
       table.add([
         "\(lcore.lcore)", Figures.count(lcore.received), Figures.count(lcore.sent), Figures.count(lcore.sealed),
         Figures.count(lcore.opened), Figures.count(lcore.dropped),
-        lcore.idle.map { Figures.fixed($0 * 100, 0) + " %" } ?? "",
+        Figures.fixed(lcore.idle * 100, 0) + " %",
       ])
     }
     return table.lines
@@ -59,16 +60,15 @@ struct StatusReport {
     // Between two reads of its counters a busy gateway has packets under way.
     let balance = totals.balances ? "all accounted for" : "some under way"
     var text = "  packets  \(sum) (\(balance))"
-    if let generated = totals.generated, generated > 0 { text += "; \(Figures.count(generated)) made by the gateway" }
+    if totals.generated > 0 { text += "; \(Figures.count(totals.generated)) made by the gateway" }
     return [text]
   }
 
   private var drops: [String] {
-    var table = TextTable(["dropped", "reason", "what it means"], right: [0])
+    var table = TextTable(["dropped", "reason", "what it means"], right: [0], wrapAt: 100)
     for drop in status.drops.filter({ $0.value > 0 }).sorted(by: { ($0.value, $1.key) > ($1.value, $0.key) }) {
-      table.add([
-        Figures.count(drop.value), drop.key, DropReason.allCases.first { $0.name == drop.key }?.explanation ?? "",
-      ])
+      let reason = DropReason.allCases.first { $0.name == drop.key }
+      table.add([Figures.count(drop.value), drop.key, reason?.explanation ?? ""])
     }
     return table.isEmpty ? [] : table.lines
   }
@@ -77,8 +77,8 @@ struct StatusReport {
     var table = TextTable(["peer", "address", "port", "carriage", "next hop", "sealed"], right: [5])
     for peer in status.peers {
       table.add([
-        peer.name, peer.address, peer.port ?? "", peer.carriage,
-        peer.resolved ? peer.mac ?? "resolved" : paint.doubtful("unresolved"), peer.sealed.map(Figures.count) ?? "",
+        peer.name, peer.address, peer.port, peer.carriage,
+        peer.resolved ? peer.mac ?? "resolved" : paint.doubtful("unresolved"), Figures.count(peer.sealed),
       ])
     }
     return table.isEmpty ? [] : table.lines
@@ -88,13 +88,13 @@ struct StatusReport {
     var table = TextTable(
       ["trust group", "root key", "id", "previous", "current", "next", "epoch", "period"], right: [3, 4, 5, 6, 7])
     for group in status.groups {
-      for (index, key) in group.rootKeys.enumerated() {
+      for (index, key) in group.root_keys.enumerated() {
         table.add([
-          index == 0 ? group.name + (group.default == true ? " (default)" : "") : "", key.level,
+          index == 0 ? group.name + (group.default ? " (default)" : "") : "", key.level,
           String(key.id.prefix(12)) + (key.id.count > 12 ? "…" : ""), key.previous.map { "\($0)" } ?? "",
-          key.current.map { "\($0)" } ?? "", key.next.map { "\($0)" } ?? "",
-          index == 0 ? (group.sealEpoch ?? group.openEpoch).map { "\($0)" } ?? "" : "",
-          index == 0 ? "\(group.epochPeriod) s" : "",
+          "\(key.current)", key.next.map { "\($0)" } ?? "",
+          index == 0 ? (group.seal_epoch ?? group.open_epoch).map { "\($0)" } ?? "" : "",
+          index == 0 ? "\(group.epoch_period) s" : "",
         ])
       }
     }
@@ -103,9 +103,9 @@ struct StatusReport {
 
   private var neighbours: [String] {
     var table = TextTable(["neighbour", "port", "MAC", "state", "age"], right: [4])
-    for neighbour in status.neighbours ?? [] {
+    for neighbour in status.neighbours {
       table.add([
-        neighbour.address, neighbour.port, neighbour.mac ?? "", neighbour.state, neighbour.age.map(Figures.time) ?? "",
+        neighbour.address, neighbour.port, neighbour.mac ?? "", neighbour.state, Figures.time(Double(neighbour.age)),
       ])
     }
     return table.isEmpty ? [] : table.lines
@@ -113,19 +113,16 @@ struct StatusReport {
 
   private var foot: [String] {
     var lines: [String] = []
-    if let counter = status.counter {
-      let state =
-        counter.sealing ? paint.good("sealing") : paint.bad("not sealing") + (counter.reason.map { ": \($0)" } ?? "")
-      lines.append("  counter   \(state)" + (counter.bound.map { ", record reaches \(Figures.count($0))" } ?? ""))
-    }
-    if let cache = status.cache {
-      let all = cache.hits &+ cache.misses
-      let share = all == 0 ? "" : ", \(Figures.fixed(Double(cache.hits) / Double(all) * 100, 1)) % found"
-      lines.append("  data keys \(Figures.count(cache.entries)) of \(Figures.count(cache.capacity)) cached\(share)")
-    }
+    let counter = status.counter
+    let state = counter.sealing ? paint.good("sealing") : paint.bad("not sealing")
+    lines.append("  counter    \(([state, counter.reason, counter.start].compactMap { $0 }).joined(separator: "; "))")
+    let cache = status.cache
+    let all = cache.hits &+ cache.misses
+    let share = all == 0 ? "" : ", \(Figures.fixed(Double(cache.hits) / Double(all) * 100, 1)) % of packets found theirs"
+    lines.append("  data keys  \(Figures.count(cache.entries)) of \(Figures.count(cache.capacity)) cached\(share)")
     if let capture = status.capture {
       let missed = capture.dropped > 0 ? ", \(Figures.count(capture.dropped)) not recorded" : ""
-      lines.append("  capture   \(Figures.count(capture.packets)) packets in \(capture.file)\(missed)")
+      lines.append("  capture    \(Figures.count(capture.packets)) packets in \(capture.file)\(missed)")
     }
     return lines
   }
@@ -133,7 +130,7 @@ struct StatusReport {
   private var rateTitle: String { before == nil ? "" : "packets/s" }
 
   private func perSecond(_ now: UInt64, _ then: UInt64) -> String {
-    let time = status.uptime - (before?.uptime ?? 0)
+    let time = Double(status.uptime) - Double(before?.uptime ?? 0)
     guard time > 0, now >= then else { return "-" }
     return Figures.count(Int64(Double(now - then) / time))
   }
