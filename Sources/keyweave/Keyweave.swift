@@ -5,6 +5,7 @@ struct Keyweave: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "keyweave", abstract: "Stateless encryption for clusters, computed instead of stored.",
     subcommands: [
-      Check.self, Demo.self, DemoNames.self, Doctor.self, Inspect.self, KeysCommand.self, Reload.self, Status.self,
+      Run.self, Demo.self, Lab.Command.self, Check.self, Doctor.self, Status.self, Reload.self, Inspect.self, KeysCommand.self,
+      DemoNames.self,
     ])
 }

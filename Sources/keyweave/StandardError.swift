@@ -13,4 +13,9 @@ struct StandardError: TextOutputStream {
       }
     }
   }
+
+  static func write(_ text: String) {
+    var stream = StandardError()
+    stream.write(text)
+  }
 }

@@ -59,11 +59,11 @@ package struct GatewayStatus: Sendable, Codable {
     package var packets, dropped: Int
   }
   package struct Cache: Sendable, Codable {
-    package var entries, hits, misses: UInt64
+    package var entries, capacity, hits, misses: UInt64
   }
 
   package var name: String
-  package var version = ""
+  package var version = GatewayVersion.text
   package var uptime: UInt64
   package var engine: String
   package var ports: [Port]
@@ -119,7 +119,8 @@ extension Gateway {
         sealing: keeper.map { $0.problem == nil } ?? false, start: keeper?.start.description,
         reason: keeper?.problem?.description),
       capture: capture.map { GatewayStatus.Capture(file: $0.path, packets: $0.packetCount, dropped: $0.missedCount) },
-      cache: GatewayStatus.Cache(entries: sum(.cacheEntries), hits: sum(.cacheHits), misses: sum(.cacheMisses)),
+      cache: GatewayStatus.Cache(
+        entries: sum(.cacheEntries), capacity: sum(.cacheCapacity), hits: sum(.cacheHits), misses: sum(.cacheMisses)),
       warnings: warnings)
   }
 
@@ -158,4 +159,9 @@ extension Gateway {
         })
     }
   }
+}
+
+/// The one place where the version stands.
+package enum GatewayVersion {
+  package static let text = "0.1.0"
 }

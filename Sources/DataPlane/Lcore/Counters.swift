@@ -6,7 +6,8 @@ package import Wire
 /// received + generated = sent + sum of drops, whenever nothing is under way.
 struct Counters: @unchecked Sendable {
   /// Counters before the drop reasons.
-  enum Kind: Int, CaseIterable { case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, cacheHits, cacheMisses, cacheEntries }
+  enum Kind: Int, CaseIterable { case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, cacheHits, cacheMisses, cacheEntries,
+    cacheCapacity }
 
   /// Groups and peers beyond these are not counted one by one.
   static let maxGroups = 256

@@ -196,6 +196,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     sealer.counter.begin()
     counters.set(.cacheHits, opener.dataKeys.hitCount &+ sealer.dataKeys.hitCount)
     counters.set(.cacheMisses, opener.dataKeys.missCount &+ sealer.dataKeys.missCount)
+    counters.set(.cacheCapacity, opener.dataKeys.capacity &+ sealer.dataKeys.capacity)
     counters.set(.cacheEntries, opener.dataKeys.count &+ sealer.dataKeys.count)
   }
 

@@ -66,7 +66,15 @@ final class GatewayService: @unchecked Sendable {
     }
   }
 
-  var summary: String { StatusSummary(gateway.status).text }
+  /// The last words: what came in, what left, what was dropped and why.
+  var summary: String {
+    let status = gateway.status
+    let totals = status.totals
+    let drops = status.drops.sorted { $0.value > $1.value }.map { "\($0.value) \($0.key)" }
+    return "\(status.name): \(totals.in) packets in, \(totals.out) out, \(totals.drops) dropped"
+      + (drops.isEmpty ? "" : " (\(drops.joined(separator: ", ")))")
+      + "; \(totals.sealed) sealed, \(totals.opened) opened, \(totals.generated) made by the gateway"
+  }
 
   private func answer(_ command: ControlSocket.Command) -> Data {
     switch command {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import DataPlane
 import Foundation
 import Glibc
 
