@@ -23,7 +23,8 @@ bool CIPsecMB_IMB_SUBMIT_JOB_ECB(IMB_MGR *manager, const void *schedule, void *b
   job->src = blocks;
   job->dst = blocks;
   job->msg_len_to_cipher_in_bytes = count * 16;
-  job = IMB_SUBMIT_JOB(manager);
+  // Checking costs half as much as 32 blocks do, and these fields are the same in every job but for the pointers.
+  job = IMB_SUBMIT_JOB_NOCHECK(manager);
   if (job == NULL) job = IMB_FLUSH_JOB(manager);
   return job != NULL && job->status == IMB_STATUS_COMPLETED;
 }

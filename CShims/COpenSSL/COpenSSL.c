@@ -52,6 +52,7 @@ static bool hmac_sha256(const void *key, size_t key_length, const void *message,
 }
 
 static COpenSSL_state state;
+static size_t gcm_size;
 
 static void start(void) {
   state = COpenSSL_allocator_refused;
@@ -72,7 +73,13 @@ static void start(void) {
   }
   uint8_t output[32];
   if (!hmac_sha256(zero_key, sizeof zero_key, zero_key, sizeof zero_key, output)) return;
-  state = arena_start() ? COpenSSL_ready : COpenSSL_no_key_memory;
+  state = COpenSSL_no_key_memory;
+  if (!arena_start()) return;
+  COpenSSL_context *first = locked_context_new(gcm256);
+  if (first == NULL) return;
+  gcm_size = COpenSSL_key_arena().allocated;
+  COpenSSL_context_free(first);
+  state = COpenSSL_ready;
 }
 
 COpenSSL_state COpenSSL_start(void) {
@@ -84,6 +91,8 @@ COpenSSL_state COpenSSL_start(void) {
 const char *COpenSSL_version(void) { return OpenSSL_version(OPENSSL_VERSION); }
 
 COpenSSL_context *COpenSSL_gcm_new(bool aes128) { return locked_context_new(aes128 ? gcm128 : gcm256); }
+
+size_t COpenSSL_gcm_size(void) { return gcm_size; }
 
 COpenSSL_context *COpenSSL_ecb_new(void) {
   COpenSSL_context *context = locked_context_new(ecb256);

@@ -103,12 +103,30 @@ import Wire
     #expect(try ProcessMemory.occurrences(of: key.bytes) == [])
   }
 
+  /// What the library locks for a slot counts too: OpenSSL's contexts are some forty times its slot.
+  @Test(arguments: EngineDecision.Engine.allCases)
+  func cacheKeepsWithinItsOctets(_ which: EngineDecision.Engine) throws {
+    let engine = try makeEngine(which)
+    defer { engine.shutdown() }
+    let octets = 256 << 10
+    let cache = try engine.makeDataKeyCache(octets: octets)
+    #expect(cache.capacity >= 64 && (cache.capacity + 1) * engine.lockedSize <= octets)
+    var tag = [UInt8](repeating: 0, count: 16)
+    engine.expand([UInt8](0..<32), suite: .aes256, into: cache.scratch)
+    engine.seal(
+      cache.scratch, suite: .aes256, nonce: tag, aad: tag, aadLength: 0, text: cache.scratch, length: 0, tag: &tag)
+    #expect(tag.contains { $0 != 0 })
+  }
+
   /// When no more memory can be locked, a slot is refused, in words; what was made before goes on working.
   @Test func refusesWhatItCannotLock() async {
     await #expect(processExitsWith: .success) {
       let engine = try OpenSSLEngine()
+      let before = OpenSSLEngine.keyArena.allocated
       let first = try EngineSlot(engine)
-      try limitLockedMemory(to: OpenSSLEngine.keyArena.locked.count)
+      #expect(OpenSSLEngine.keyArena.allocated - before == engine.lockedSize - engine.slotSize)
+      // Enough for the cache's own pages, not for another step of the arena.
+      try limitLockedMemory(to: OpenSSLEngine.keyArena.locked.count + (32 << 10))
       var slots: [EngineSlot] = []
       let error = #expect(throws: EngineError.self) {
         for _ in 0..<1000 { slots.append(try EngineSlot(engine)) }
@@ -118,6 +136,7 @@ import Wire
       let nonce = [UInt8](repeating: 2, count: 12)
       let sealed = first.seal([3, 4], suite: .aes256, nonce: nonce, aad: [])
       #expect(first.open(sealed.text, tag: sealed.tag, suite: .aes256, nonce: nonce, aad: []) == [3, 4])
+      #expect(throws: EngineError.self) { _ = try engine.makeDataKeyCache(octets: 100 * engine.lockedSize).capacity }
       // What is released can be used again.
       slots.removeAll()
       try SelfTest.run(engine)

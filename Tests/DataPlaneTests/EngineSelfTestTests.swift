@@ -108,6 +108,7 @@ private struct Broken<Base: AEADEngine>: AEADEngine {
 
   var build: String { base.build }
   var slotSize: Int { base.slotSize }
+  var lockedSize: Int { base.lockedSize }
   func prepareSlot(_ slot: UnsafeMutableRawPointer) throws(EngineError) { try base.prepareSlot(slot) }
   func releaseSlot(_ slot: UnsafeMutableRawPointer) { base.releaseSlot(slot) }
   func shutdown() { base.shutdown() }

@@ -71,8 +71,8 @@ static inline void CIPsecMB_IMB_AES128_GCM_DEC(IMB_MGR *manager, const void *exp
 /// not wanted, but is as secret as the key.
 void CIPsecMB_IMB_AES_KEYEXP_256(IMB_MGR *manager, const void *key, void *schedule);
 
-/// AES-256-ECB of count blocks in place, as one job: so the library's wide code runs over all of them at once.
-/// False if the library refused or did not finish the job.
+/// AES-256-ECB of count blocks (at least one) in place, as one job: so the library's wide code runs over all of them at
+/// once. False if the library did not finish the job.
 bool CIPsecMB_IMB_SUBMIT_JOB_ECB(IMB_MGR *manager, const void *schedule, void *blocks, uint64_t count);
 
 #endif

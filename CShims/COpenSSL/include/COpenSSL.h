@@ -31,6 +31,9 @@ const char *COpenSSL_version(void);
 /// A context for AES-256-GCM or AES-128-GCM under the zero key; NULL when no memory could be locked.
 COpenSSL_context *COpenSSL_gcm_new(bool aes128);
 
+/// Octets of the arena that one such context takes.
+size_t COpenSSL_gcm_size(void);
+
 /// A context for AES-256-ECB under the zero key; NULL when no memory could be locked.
 COpenSSL_context *COpenSSL_ecb_new(void);
 

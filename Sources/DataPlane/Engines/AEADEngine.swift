@@ -24,10 +24,12 @@ package protocol AEADEngine: KeyPrimitives {
   /// Octets of a slot, a multiple of 64.
   var slotSize: Int { get }
 
-  /// Octets of locked memory that a slot takes in all, what the library keeps for it included.
-  var lockedPerSlot: Int { get }
+  /// Octets of locked memory that a slot costs: its own, and what the library holds for it elsewhere.
+  var lockedSize: Int { get }
 
-  /// Makes new memory a slot without a key. Fails when the library's part of the slot cannot be locked.
+  /// Makes new memory a slot without a key.
+  ///
+  /// Fails when the library's part of the slot cannot be locked. It is a slot then all the same, but never gets a key.
   func prepareSlot(_ slot: UnsafeMutableRawPointer) throws(EngineError)
 
   /// Expands a data key (32 octets for AES-256, 16 for AES-128) into a slot; nothing of the slot's old key stays.

@@ -52,7 +52,9 @@ package struct EngineDecision: Equatable, Sendable {
 }
 
 /// Code that is generic over the engine, to be run with the one that was decided on.
-package protocol EngineUser {
+///
+/// Not for other modules: only inside this one is such code specialised, and the lcore loop's calls direct.
+protocol EngineUser {
   associatedtype Result
   func use<Engine: AEADEngine>(_ engine: Engine.Type) throws -> Result
 }
@@ -71,7 +73,7 @@ extension EngineDecision.Engine {
   /// Runs the user's code with this engine's type: the one place where the engine is looked up at run time, so that
   /// everything behind it can be specialised.
   @inline(__always)
-  package func run<User: EngineUser>(_ user: User) throws -> User.Result {
+  func run<User: EngineUser>(_ user: User) throws -> User.Result {
     switch self {
     #if IPSEC_MB
       case .ipsecMB: try user.use(IPsecMBEngine.self)

@@ -61,7 +61,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   package var slotSize: Int { (Self.markOffset + MemoryLayout<SlotMark>.size + 63) & ~63 }
 
-  package var lockedPerSlot: Int { slotSize }
+  package var lockedSize: Int { slotSize }
 
   package func prepareSlot(_ slot: UnsafeMutableRawPointer) {
     eraseSlot(slot)

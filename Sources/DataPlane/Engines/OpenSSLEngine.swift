@@ -57,8 +57,7 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
 
   package var slotSize: Int { 64 }
 
-  /// Two contexts of about 1.3 KiB each in OpenSSL 3.0.
-  package var lockedPerSlot: Int { slotSize + 2 * 1536 }
+  package var lockedSize: Int { slotSize &+ 2 &* COpenSSL_gcm_size() }
 
   package func prepareSlot(_ slot: UnsafeMutableRawPointer) throws(EngineError) {
     memset(slot, 0, slotSize)

@@ -28,7 +28,11 @@ struct GatewayParts<Engine: AEADEngine> {
     try EAL.start(eal)
     engine = try Engine()
     let largest = plan.ports.map { Int($0.mtu) }.max() ?? 1500
-    let room = Self.headroom + 22 + largest + Self.overhead
+    let interfaces = plan.ports.count { PortDevice.isInterface($0.device) }
+    // The packet socket's driver wants buffers as large as its ring's frames.
+    let frame = plan.ports.filter { PortDevice.isInterface($0.device) }
+      .map { PacketRings(mtu: $0.mtu, queues: settings.lcores, interfaces: interfaces).frameSize }.max() ?? 0
+    let room = Self.headroom + max(22 + largest, frame) + Self.overhead
     let count = max(8191, plan.ports.count * settings.lcores * 2 * Self.descriptors + 4095)
     let name = "\(plan.name.prefix(12))"
     guard room <= 65535, let pool = dpdk_pktmbuf_pool_create("kw-\(name)", UInt32(largest > 4096 ? count / 2 : count), 256, UInt16(room)) else {
@@ -48,7 +52,6 @@ struct GatewayParts<Engine: AEADEngine> {
     self.punted = punted
     self.returned = returned
     self.qsbr = qsbr
-    let interfaces = plan.ports.count { PortDevice.isInterface($0.device) }
     var opened: [LivePort] = []
     do {
       for (index, port) in plan.ports.enumerated() {

@@ -36,18 +36,9 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   /// - Parameter octets: of locked memory for the cache, the library's part included.
   init(engine: Engine, octets: Int) throws {
     // Everything that can fail comes first.
-    var refused: EngineError?
-    let cache = try DataKeyCache(
-      octets: octets / engine.lockedPerSlot * engine.slotSize,
-      slots: DataKeySlots(
-        size: engine.slotSize,
-        prepare: { slot in
-          do throws(EngineError) { try engine.prepareSlot(slot) } catch { refused = refused ?? error }
-        },
-        erase: { engine.eraseSlot($0) }, release: { engine.releaseSlot($0) }))
+    let cache = try engine.makeDataKeyCache(octets: octets)
     let derivation = try KeyDerivation()
     let derived = try LockedMemory(octets: Self.width * KeyDerivation.keySize)
-    if let refused { throw refused }
     self.engine = engine
     self.cache = cache
     self.derivation = derivation

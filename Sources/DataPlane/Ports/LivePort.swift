@@ -10,6 +10,7 @@ final class LivePort: @unchecked Sendable {
   let mac: MACAddress
   let driver: String
   private let vdevName: String?
+  private var isClosed = false
 
   var isVirtual: Bool { vdevName != nil }
 
@@ -60,17 +61,18 @@ final class LivePort: @unchecked Sendable {
 
   var info: dpdk_port_info {
     var info = dpdk_port_info()
-    _ = dpdk_eth_dev_info_get(dpdkPort, &info)
+    if !isClosed { _ = dpdk_eth_dev_info_get(dpdkPort, &info) }
     return info
   }
 
   var statistics: dpdk_port_stats {
     var statistics = dpdk_port_stats()
-    _ = dpdk_eth_stats_get(dpdkPort, &statistics)
+    if !isClosed { _ = dpdk_eth_stats_get(dpdkPort, &statistics) }
     return statistics
   }
 
   func close() {
+    isClosed = true
     _ = dpdk_eth_dev_stop(dpdkPort)
     if let vdevName { _ = dpdk_vdev_uninit(vdevName) } else { _ = dpdk_eth_dev_close(dpdkPort) }
   }
