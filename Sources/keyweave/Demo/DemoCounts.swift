@@ -19,7 +19,8 @@ enum DemoCounts {
       checks.append(
         DemoCheck(
           name: "\(from.gateway) to \(to.gateway)", sent: "\(Figures.count(sealed)) sealed",
-          arrived: "\(Figures.count(opened)) opened, \(Figures.count(forged)) refused",
+          arrived:
+            "\(Figures.count(opened)) opened, \(Figures.count(sealed > opened ? sealed - opened : 0)) lost under way",
           passed: opened > 0 && opened <= sealed && forged == 0,
           account: "\(to.gateway) opened \(opened) of \(sealed) packets; it dropped \(to.drops)"))
     }

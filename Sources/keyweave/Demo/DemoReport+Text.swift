@@ -3,12 +3,11 @@ import DataPlane
 extension DemoReport {
   /// The topology, as the demo draws it.
   static let topology = """
-      host A               gateway A                      gateway B               host B
-    ┌──────────┐        ┌─────────────┐    fabric     ┌─────────────┐        ┌──────────┐
-    │ 10.1.0.2 ├────────┤ 10.1.0.1    │  (encrypted)  │    10.2.0.1 ├────────┤ 10.2.0.2 │
-    │          │  clear │   192.0.2.1 ╞═══════════════╡ 192.0.2.2   │ clear  │          │
-    └──────────┘        └─────────────┘   UDP 4500    └─────────────┘        └──────────┘
-     2001:db8:1::2       2001:db8:1::1                 2001:db8:2::1          2001:db8:2::2
+          host A                gateway A                       gateway B                host B
+      ┌───────────────┐       ┌─────────────┐    fabric     ┌─────────────┐       ┌───────────────┐
+      │ 10.1.0.2      ├───────┤ 10.1.0.1    │   encrypted   │    10.2.0.1 ├───────┤ 10.2.0.2      │
+      │ 2001:db8:1::2 │ clear │   192.0.2.1 ╞═══════════════╡ 192.0.2.2   │ clear │ 2001:db8:2::2 │
+      └───────────────┘       └─────────────┘   UDP 4500    └─────────────┘       └───────────────┘
     """
 
   /// The report for people, at most 100 columns wide.
@@ -20,12 +19,15 @@ extension DemoReport {
       if !run.searches.isEmpty { lines += [""] + run.searchLines(paint) }
     }
     if !packet.isEmpty {
-      lines += ["", paint.strong("One packet of the fabric, field by field"), ""] + packet.map { "  \($0)" }
+      lines += ["", paint.strong("One packet of the fabric, field by field"), ""] + packet
     }
-    let failures = runs.flatMap(\.checks).filter { !$0.passed }
-    for failure in failures {
-      lines += ["", paint.bad("FAIL ") + paint.strong(failure.name)]
-      lines += (failure.account ?? "").split(separator: "\n").map { "  \($0)" }
+    for run in runs {
+      let failures = run.checks.filter { !$0.passed }
+      for failure in failures {
+        lines += ["", paint.bad("FAIL ") + paint.strong("\(failure.name) (\(run.title))")]
+        lines += (failure.account ?? "").split(separator: "\n").map { "  \($0)" }
+      }
+      if !failures.isEmpty { lines += [""] + run.logs.split(separator: "\n").map(String.init) }
     }
     let checks = runs.flatMap { $0.checks.map(\.passed) + $0.searches.map(\.passed) }
     let right = checks.count { $0 }

@@ -44,11 +44,13 @@ struct DemoRun: Codable {
   var checks: [DemoCheck] = []
   var gateways: [DemoGatewayCounts] = []
   var searches: [DemoSearch] = []
+  /// The gateways' last lines, for a failure's report.
+  var logs = ""
   var fabricCaptureOctets = 0
   var clearCaptureOctets = 0
 
   enum CodingKeys: String, CodingKey {
-    case title, checks, gateways, searches
+    case title, checks, gateways, searches, logs
     case hostMTU = "host_mtu"
     case fabricMTU = "fabric_mtu"
     case fabricCaptureOctets = "fabric_capture_octets"

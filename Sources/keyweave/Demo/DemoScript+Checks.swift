@@ -114,15 +114,11 @@ extension DemoScript {
   }
 
   /// A check with, when it failed, everything that helps to understand why.
-  private func check(
+  func check(
     _ name: String, sent: String, arrived: String, rate: String = "", passed: Bool, _ finished: Finished
   ) -> DemoCheck {
-    var check = DemoCheck(name: name, sent: sent, arrived: arrived, rate: rate, passed: passed)
-    if !passed {
-      let logs = gateways.map { "last lines of \($0.side.gateway):\n\($0.lastLines)" }
-      check.account = ([finished.account] + logs).joined(separator: "\n")
-    }
-    return check
+    DemoCheck(
+      name: name, sent: sent, arrived: arrived, rate: rate, passed: passed, account: passed ? nil : finished.account)
   }
 }
 

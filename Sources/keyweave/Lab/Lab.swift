@@ -51,7 +51,7 @@ struct Lab {
     try shell(Self.wires(sizes))
   }
 
-  /// Changes the MTU of every wire, from the fabric outward or inward, so that no host ever has more than its fabric.
+  /// Changes the MTU of every wire; hosts forget what they learned about the old path.
   mutating func resize(_ new: Sizes) throws(LabError) {
     sizes = new
     try shell(
@@ -60,6 +60,8 @@ struct Lab {
         ip -n \(side.gateway) link set fabric mtu \(new.fabric)
         ip -n \(side.gateway) link set clear mtu \(new.host)
         ip -n \(side.host) link set eth0 mtu \(new.host)
+        ip -n \(side.host) -4 route flush cache
+        ip -n \(side.host) -6 route flush cache
         """
       }.joined(separator: "\n"))
   }

@@ -21,7 +21,8 @@ struct StatusReport {
 
   private var head: [String] {
     let title = paint.strong(status.name)
-    let text = "  \(title)  keyweave \(status.version), engine \(status.engine), up \(Figures.time(Double(status.uptime)))"
+    let text =
+      "  \(title)  keyweave \(status.version), engine \(status.engine), up \(Figures.time(Double(status.uptime)))"
     return [text] + status.warnings.map { "  \(paint.doubtful("warning"))  \($0)" }
   }
 
@@ -118,7 +119,8 @@ struct StatusReport {
     lines.append("  counter    \(([state, counter.reason, counter.start].compactMap { $0 }).joined(separator: "; "))")
     let cache = status.cache
     let all = cache.hits &+ cache.misses
-    let share = all == 0 ? "" : ", \(Figures.fixed(Double(cache.hits) / Double(all) * 100, 1)) % of packets found theirs"
+    let share =
+      all == 0 ? "" : ", \(Figures.fixed(Double(cache.hits) / Double(all) * 100, 1)) % of packets found theirs"
     lines.append("  data keys  \(Figures.count(cache.entries)) of \(Figures.count(cache.capacity)) cached\(share)")
     if let capture = status.capture {
       let missed = capture.dropped > 0 ? ", \(Figures.count(capture.dropped)) not recorded" : ""
