@@ -28,7 +28,11 @@ let engines: [SwiftSetting] = swift + (ipsecMB ? [.define("IPSEC_MB")] : [])
 
 let package = Package(
   name: "keyweave",
-  products: [.executable(name: "keyweave", targets: ["keyweave"])],
+  products: [
+    .executable(name: "keyweave", targets: ["keyweave"]),
+    // For Tests/Fuzz and perf, packages of their own beside this one.
+    .library(name: "KeyweaveModules", targets: ["Control", "DataPlane", "Keys", "Wire"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -38,7 +42,7 @@ let package = Package(
       name: "CDPDK", path: "CShims/CDPDK", cSettings: dpdk,
       linkerSettings: [
         "rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_fib", "rte_rcu", "rte_ip_frag",
-        "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_bus_vdev",
+        "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_net_af_packet", "rte_bus_vdev",
       ].map { .linkedLibrary($0) }),
     .target(name: "COpenSSL", path: "CShims/COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
     .target(name: "Wire", swiftSettings: swift + [.strictMemorySafety()]),
