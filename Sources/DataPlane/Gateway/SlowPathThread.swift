@@ -55,6 +55,8 @@ final class SlowPathThread: @unchecked Sendable {
       default: break
       }
     }
+    // Files neither ask nor answer.
+    if plan.ports.contains(where: \.isCapture) { return }
     lock.withLock { _ in
       logic.configure(ports: list, nextHops: nextHops, limits: limits, now: Self.now, output: &output)
     }
