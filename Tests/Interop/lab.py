@@ -140,7 +140,7 @@ class Flow:
         self.arrived = {}
         self.stopping = threading.Event()
         self.done = threading.Event()
-        self.threads = [threading.Thread(target=self.send), threading.Thread(target=self.receive)]
+        self.threads = [threading.Thread(target=self.send, daemon=True), threading.Thread(target=self.receive, daemon=True)]
         for thread in self.threads:
             thread.start()
 

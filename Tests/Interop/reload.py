@@ -61,7 +61,7 @@ for _ in range(3):
         reloads += 1
         time.sleep(0.1)
 generation = status("gateway-a")["groups"][0]["root_keys"][0]["current"]
-expect(generation == 5, f"the current generation is {generation} after three rotations, not 5")
+expect(generation == 4, f"the current generation is {generation} after three rotations, not 4")
 
 # A mistake, and a change that needs a restart: refused whole, and said why.
 for change, word in [(("10.2.0.0/24", "10.2.0.0/99"), "10.2.0.0/99"), (("mtu: 1500", "mtu: 1400"), "restart")]:

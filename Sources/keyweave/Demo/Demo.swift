@@ -38,6 +38,14 @@ struct Demo: ParsableCommand {
   @Option(help: .hidden)
   var inside: Int32?
 
+  func validate() throws {
+    guard let capture else { return }
+    let directory = URL(fileURLWithPath: capture).deletingLastPathComponent().path
+    guard access(directory, W_OK) == 0 else {
+      throw ValidationError("--capture \(capture): \(directory) is not a directory that you can write to")
+    }
+  }
+
   func run() throws {
     let code: Int32
     do {
