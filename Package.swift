@@ -28,7 +28,11 @@ let engines: [SwiftSetting] = swift + (ipsecMB ? [.define("IPSEC_MB")] : [])
 
 let package = Package(
   name: "keyweave",
-  products: [.executable(name: "keyweave", targets: ["keyweave"])],
+  products: [
+    .executable(name: "keyweave", targets: ["keyweave"]),
+    // For Tests/Fuzz and perf, packages of their own beside this one.
+    .library(name: "KeyweaveModules", targets: ["Control", "DataPlane", "Keys", "Wire"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),

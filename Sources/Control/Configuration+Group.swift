@@ -24,12 +24,12 @@ extension Configuration.GroupPolicy {
     reportRepeats(maySpeak, section.findings, "prefix")
     reportRepeats(forms, section.findings, "form")
     let chosen: Set<Configuration.Mode> = section.has(.forms) ? Set(forms.map(\.value)) : [.tunnel]
-    if section.has(.forms), forms.isEmpty {
+    if section.has(.forms), section.count(.forms) == 0 {
       section.findings.mistake(
         section.path(.forms), found: "no form", expected: "at least one of tunnel, transport, ethernet",
         fix: "list the forms that this group sends, or leave the field out for tunnel")
     }
-    if maySpeak.isEmpty, !chosen.isDisjoint(with: [.tunnel, .transport]) {
+    if section.count(.maySpeak) == 0, !chosen.isDisjoint(with: [.tunnel, .transport]) {
       section.findings.mistake(
         section.path(.maySpeak), found: "no prefix", expected: "the prefixes that the group's packets may come from",
         fix: "add `may_speak: [10.0.0.0/8]`; without it everything received from the group would be dropped")

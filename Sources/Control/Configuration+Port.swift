@@ -78,7 +78,8 @@ extension Configuration.Port {
     let udpPort = section.value(
       .udpPort, .integer(UInt16(1)...UInt16.max), default: Configuration.Defaults.udpPort)
 
-    guard let name, let device, let role, let mode else { return nil }
+    // Without one of its addresses, a port would seem not to reach what it does.
+    guard let name, let device, let role, let mode, addresses.count == section.count(.addresses) else { return nil }
     let port = Self(
       name: name, device: device, role: role, mtu: mtu, vlan: vlan, mode: mode, pair: pair,
       addresses: addresses.map(\.value), neighbours: neighbours, defaultGroup: defaultGroup, udpPort: udpPort)
@@ -115,7 +116,7 @@ extension Configuration.Port {
       section.missing(.addresses, expected: "at least one address", fix: "add `addresses: [192.0.2.1/24]`")
     } else if addresses.isEmpty {
       section.findings.mistake(
-        section.path(.addresses), found: "no usable address", expected: "at least one address",
+        section.path(.addresses), found: "no address", expected: "at least one address",
         fix: "write `addresses: [192.0.2.1/24]`, for example")
     }
   }

@@ -57,7 +57,8 @@ extension Configuration {
 
   /// A route as written, before ports and next hops are known.
   struct RouteDraft {
-    var match: Route.Match
+    /// Nil when it could not be read; the rest is checked nevertheless.
+    var match: Route.Match?
     var action: ActionName
     var protection: Route.Protection?
     var via: IPAddress?
@@ -98,7 +99,7 @@ extension Configuration.RouteDraft {
         expected: "`from` on a route that protects",
         fix: "match with `to`, or give the group and the peers")
     }
-    guard let match, action != .protect || protection != nil, action != .forward || via != nil else { return nil }
+    guard action != .protect || protection != nil, action != .forward || via != nil else { return nil }
     self.init(match: match, action: action, protection: protection, via: via, port: port)
   }
 

@@ -18,7 +18,7 @@ package struct Configuration: Equatable, Sendable {
   package var unmatched: Unmatched
   /// Whether TCP's maximum segment size is lowered to what fits after encapsulation.
   package var clampsMSS: Bool
-  /// Generated ICMP errors per second, for each lcore's share of the whole gateway.
+  /// Generated ICMP errors per second, of the whole gateway.
   package var icmpRate: UInt32
   package var capture: Capture?
 

@@ -107,7 +107,7 @@ extension ConfigurationDraft {
     }
     let candidates = ports.map(\.value).filter { $0.role == role }
     if let port = candidates.first(where: { isOnLink(nextHop, $0) }) { return port.name }
-    if knowsAllPorts {
+    if knowsPorts(role) {
       let all = candidates.filter { !$0.addresses.isEmpty }.map(networks).joined(separator: ", ")
       findings.mistake(
         path, found: "\(nextHop), which is on no \(role.rawValue) port's network",

@@ -46,33 +46,39 @@ extension ConfigurationDraft {
     }
   }
 
-  /// IPv6 needs 1280 octets on every link (RFC 8200, section 5); an IPv4 host must be able to take 576 (RFC 791).
+  /// IPv6 needs 1280 octets on every link (RFC 8200, section 5); an IPv4 host must be able to take 576 (RFC 791). Each
+  /// port is reported once, for the route and peer that need most.
   func check(_ mtus: [InnerMTU]) {
-    for mtu in mtus {
-      guard let path = routes.first(where: { $0.value.match == mtu.route.match })?.path else { continue }
-      switch mtu.route.match {
-      case .destination(let prefix):
-        let least = prefix.address.isIPv4 ? 576 : 1280
-        guard mtu.octets < least, let port = ports.first(where: { $0.value.name == mtu.port }) else { continue }
-        findings.mistake(
-          "\(port.path).mtu",
-          found:
-            "\(port.value.mtu), which leaves \(mtu.octets) octets for packets to \(prefix)\(mtu.peer.map { " through \($0)" } ?? "")",
-          expected: "at least \(Int(port.value.mtu) + least - mtu.octets)",
-          fix:
-            "raise the MTU of the port and its network, or send shorter headers (`options: false`, 16-octet root key IDs)"
-        )
-      case .port(let name):
-        guard let port = ports.first(where: { $0.value.name == name }), mtu.octets < Int(port.value.mtu) else {
-          continue
-        }
-        findings.warning(
-          "\(path).peers",
-          "frames of \"\(name)\" carry up to \(port.value.mtu) octets, but only \(mtu.octets) fit through port \"\(mtu.port)\": "
-            + "larger ones are dropped; give \"\(mtu.port)\" an MTU of at least "
-            + "\(Int(port.value.mtu) - mtu.octets + (ports.first { $0.value.name == mtu.port }.map { Int($0.value.mtu) } ?? 0))"
-        )
+    for port in ports {
+      let missing = mtus.filter { $0.port == port.value.name }.compactMap { mtu -> (octets: Int, mtu: InnerMTU)? in
+        guard case .destination(let prefix) = mtu.route.match else { return nil }
+        let octets = (prefix.address.isIPv4 ? 576 : 1280) - mtu.octets
+        return octets > 0 ? (octets, mtu) : nil
       }
+      guard let worst = missing.max(by: { $0.octets < $1.octets }) else { continue }
+      findings.mistake(
+        "\(port.path).mtu",
+        found: "\(port.value.mtu), which leaves \(worst.mtu.octets) octets for packets to \(worst.mtu.route.match)"
+          + (worst.mtu.peer.map { " through \($0)" } ?? ""),
+        expected: "at least \(Int(port.value.mtu) + worst.octets)",
+        fix:
+          "raise the MTU of the port and its network, or send shorter headers (`options: false`, 16-octet root key IDs)"
+      )
     }
+    for mtu in mtus { warnAboutFrames(mtu) }
+  }
+
+  /// Frames are not told to be smaller, as packets are (Packet Too Big).
+  private func warnAboutFrames(_ mtu: InnerMTU) {
+    guard case .port(let name) = mtu.route.match,
+      let route = routes.first(where: { $0.value.match == mtu.route.match }),
+      let clear = ports.first(where: { $0.value.name == name }), mtu.octets < Int(clear.value.mtu),
+      let port = ports.first(where: { $0.value.name == mtu.port })
+    else { return }
+    findings.warning(
+      "\(route.path).peers",
+      "frames of \"\(name)\" carry up to \(clear.value.mtu) octets, but only \(mtu.octets) fit through port "
+        + "\"\(mtu.port)\": larger ones are dropped; give it an MTU of at least "
+        + "\(Int(clear.value.mtu) - mtu.octets + Int(port.value.mtu))")
   }
 }

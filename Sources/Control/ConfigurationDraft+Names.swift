@@ -21,8 +21,10 @@ extension ConfigurationDraft {
     return ports.first { $0.value.name == name }?.value
   }
 
-  /// Whether every port could be read, so that what no port has is really missing.
-  var knowsAllPorts: Bool { ports.count == portNames.count }
+  /// Whether every port of a role could be read, so that what none of them has is really missing.
+  func knowsPorts(_ role: Configuration.Role) -> Bool {
+    unreadRoles.allSatisfy { $0 != nil && $0 != role }
+  }
 
   private func reportUndefined(_ noun: String, _ name: String, among names: Set<String>, at path: String) {
     findings.mistake(
@@ -36,12 +38,11 @@ extension ConfigurationDraft {
 // Ports: roles, pairs and what each mode needs.
 extension ConfigurationDraft {
   func checkPorts() {
-    if knowsAllPorts, !ports.isEmpty {
-      for role in Configuration.Role.allCases where !ports.contains(where: { $0.value.role == role }) {
-        findings.mistake(
-          "ports", found: "no \(role.rawValue) port", expected: "at least one clear and one protected port",
-          fix: "add a port with `role: \(role.rawValue)`")
-      }
+    for role in Configuration.Role.allCases where !ports.isEmpty && knowsPorts(role) {
+      guard !ports.contains(where: { $0.value.role == role }) else { continue }
+      findings.mistake(
+        "ports", found: "no \(role.rawValue) port", expected: "at least one clear and one protected port",
+        fix: "add a port with `role: \(role.rawValue)`")
     }
     if ports.count > 32 {
       findings.mistake("ports", found: "\(ports.count) ports", expected: "at most 32", fix: "remove some")
@@ -96,14 +97,16 @@ extension ConfigurationDraft {
       guard let policy = groups.first(where: { $0.value.name == protection.group })?.value else {
         findings.warning(
           "\(placed.path).group",
-          "no policy for \"\(protection.group)\" in `groups`: everything received from the group will be dropped (policy-inner)"
+          "no policy for \"\(protection.group)\" in `groups`: everything received from the group will be dropped "
+            + "(policy-inner)"
         )
         continue
       }
       if !policy.forms.contains(protection.mode) {
         findings.warning(
           "\(placed.path).mode",
-          "the policy of \"\(policy.name)\" does not accept \(protection.mode.rawValue): answers in it will be dropped (policy-inner)"
+          "the policy of \"\(policy.name)\" does not accept \(protection.mode.rawValue): answers in it will be dropped "
+            + "(policy-inner)"
         )
       }
     }

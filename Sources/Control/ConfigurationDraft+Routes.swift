@@ -30,18 +30,19 @@ extension ConfigurationDraft {
   func resolve(_ route: Placed<Configuration.RouteDraft>) -> Configuration.Route? {
     let draft = route.value
     checkMatch(route)
+    guard let match = draft.match else { return nil }
     switch draft.action {
     case .protect:
       guard let protection = draft.protection else { return nil }
-      return Configuration.Route(match: draft.match, action: .protect(protection))
+      return Configuration.Route(match: match, action: .protect(protection))
     case .drop:
-      return Configuration.Route(match: draft.match, action: .drop)
+      return Configuration.Route(match: match, action: .drop)
     case .forward:
       guard let via = draft.via, let port = forwardPort(route, via, role: .clear) else { return nil }
-      return Configuration.Route(match: draft.match, action: .forward(nextHop: via, port: port))
+      return Configuration.Route(match: match, action: .forward(nextHop: via, port: port))
     case .bypass:
       guard let port = bypassPort(route) else { return nil }
-      return Configuration.Route(match: draft.match, action: .bypass(nextHop: draft.via, port: port))
+      return Configuration.Route(match: match, action: .bypass(nextHop: draft.via, port: port))
     }
   }
 
@@ -74,7 +75,7 @@ extension ConfigurationDraft {
     }
     let candidates = ports.filter { $0.value.role == .protected }
     if let only = candidates.first, candidates.count == 1 { return only.value.name }
-    if knowsAllPorts {
+    if knowsPorts(.protected) {
       findings.mistake(
         "\(route.path).port", found: "nothing", expected: "the protected port that the traffic leaves by",
         fix: "add `port: NAME`, as there is more than one")
@@ -83,14 +84,15 @@ extension ConfigurationDraft {
   }
 
   private func checkMatch(_ route: Placed<Configuration.RouteDraft>) {
-    if let earlier = routes.first(where: { $0.value.match == route.value.match }), earlier.path != route.path {
-      let field = if case .port = route.value.match { "from" } else { "to" }
+    guard let match = route.value.match else { return }
+    if let earlier = routes.first(where: { $0.value.match == match }), earlier.path != route.path {
+      let field = if case .port = match { "from" } else { "to" }
       findings.mistake(
         "\(route.path).\(field)", found: "what \(earlier.path) matches too",
         expected: "one route for each prefix and port",
         fix: "merge the two: `peers` takes a list")
     }
-    switch route.value.match {
+    switch match {
     case .port(let name):
       let path = "\(route.path).from"
       if let port = port(named: name, at: path), port.role != .clear || port.mode != .ethernet {
@@ -111,7 +113,7 @@ extension ConfigurationDraft {
 
   /// A mode needs a clear port that works in it.
   private func checkModePorts(_ route: Placed<Configuration.RouteDraft>) {
-    guard let mode = route.value.protection?.mode, mode != .ethernet, knowsAllPorts, !ports.isEmpty,
+    guard let mode = route.value.protection?.mode, mode != .ethernet, knowsPorts(.clear), !ports.isEmpty,
       !ports.contains(where: { $0.value.role == .clear && $0.value.mode == mode })
     else { return }
     findings.mistake(

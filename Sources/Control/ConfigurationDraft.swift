@@ -13,6 +13,8 @@ struct ConfigurationDraft {
   var controlSocket: String?
   var ports: [Placed<Configuration.Port>] = []
   var portNames: Set<String> = []
+  /// The roles of ports that could not be read; nil for one whose role is unknown.
+  var unreadRoles: [Configuration.Role?] = []
   var peers: [Placed<Configuration.PeerDraft>] = []
   var peerNames: Set<String> = []
   var routes: [Placed<Configuration.RouteDraft>] = []
@@ -64,7 +66,11 @@ struct ConfigurationDraft {
     }
     for inner in section.sections(.ports, Configuration.Port.Field.self) {
       if let name = inner.peek(.name) { portNames.insert(name) }
-      if let port = Configuration.Port(inner) { ports.append(Placed(path: inner.path, value: port)) }
+      if let port = Configuration.Port(inner) {
+        ports.append(Placed(path: inner.path, value: port))
+      } else {
+        unreadRoles.append(inner.peek(.role).flatMap(Configuration.Role.init))
+      }
     }
     for inner in section.sections(.peers, Configuration.Peer.Field.self) {
       if let name = inner.peek(.name) { peerNames.insert(name) }

@@ -86,11 +86,13 @@ extension ConfigurationFile.Summary: CustomStringConvertible {
       "ports:",
     ]
     lines += ports.map { port in
-      "  \(port.name) (\(port.device)): \(([port.role, port.mode].compactMap(\.self) + ["MTU \(port.mtu)"] + port.addresses).joined(separator: ", "))"
+      let facts = [port.role, port.mode, "MTU \(port.mtu)"].compactMap(\.self) + port.addresses
+      return "  \(port.name) (\(port.device)): \(facts.joined(separator: ", "))"
     }
     if !peers.isEmpty { lines.append("peers:") }
     lines += peers.map { peer in
-      "  \(peer.name): \(peer.address) over \(peer.carriage), by \(peer.port)\(peer.nextHop == peer.address ? "" : " via \(peer.nextHop)")"
+      let via = peer.nextHop == peer.address ? "" : " via \(peer.nextHop)"
+      return "  \(peer.name): \(peer.address) over \(peer.carriage), by \(peer.port)\(via)"
     }
     lines.append("routes:")
     lines += routes.map { route in
@@ -133,7 +135,8 @@ extension Configuration.Route.Action: CustomStringConvertible {
   package var description: String {
     switch self {
     case .protect(let protection):
-      "protect as \(protection.group)\(protection.peers.isEmpty ? "" : " to " + protection.peers.joined(separator: " or ")), "
+      "protect as \(protection.group)"
+        + (protection.peers.isEmpty ? ", " : " to \(protection.peers.joined(separator: " or ")), ")
         + "\(protection.mode.rawValue), \(protection.suite == .aes256 ? "AES-256-GCM" : "AES-128-GCM")"
     case .forward(let nextHop, let port): "forward in clear to \(nextHop) by \(port)"
     case .bypass(let nextHop, let port): "BYPASS in clear by \(port)\(nextHop.map { " via \($0)" } ?? "")"

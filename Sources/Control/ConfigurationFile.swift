@@ -1,6 +1,7 @@
 internal import Foundation
 
-/// A configuration file with its keys file, read and held against each other: what `run`, `reload` and `check` start from.
+/// A configuration file with its keys file, read and held against each other: what `run`, `reload` and `check` start
+/// from.
 package struct ConfigurationFile: Sendable {
   package let path: String
   package let configuration: Configuration
@@ -20,7 +21,8 @@ package struct ConfigurationFile: Sendable {
   {
     let file = absolute(path, in: FileManager.default.currentDirectoryPath)
     let findings = Findings(file: path)
-    guard let octets = FileManager.default.contents(atPath: file) else {
+    // One octet more than is read, so that a larger file is seen to be one.
+    guard let octets = try? FileHandle(forReadingFrom: URL(fileURLWithPath: file)).read(upToCount: sizeLimit + 1) else {
       findings.mistake(
         "", found: "a file that cannot be read", expected: "a configuration", fix: "correct the path or its permissions"
       )

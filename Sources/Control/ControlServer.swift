@@ -12,7 +12,7 @@ package final class ControlServer: Sendable {
   private let handler: @Sendable (ControlSocket.Command) -> Data
   private let ended = DispatchSemaphore(value: 0)
   /// The socket's file, so that a later gateway's is not removed.
-  private let inode: UInt64
+  private let inode: UInt64?
 
   static let mostClients = 64
 
@@ -37,8 +37,7 @@ package final class ControlServer: Sendable {
       close(listener)
       throw ControlError(description: "no pair of sockets: \(String(cString: strerror(errno)))")
     }
-    var status = stat()
-    inode = lstat(path, &status) == 0 ? UInt64(status.st_ino) : 0
+    inode = Self.inode(of: path)
     self.path = path
     self.listener = listener
     wake = (ends[0], ends[1])
@@ -57,9 +56,15 @@ package final class ControlServer: Sendable {
     var octet: UInt8 = 0
     _ = write(wake.write, &octet, 1)
     ended.wait()
-    var status = stat()
-    if lstat(path, &status) == 0, UInt64(status.st_ino) == inode { unlink(path) }
+    if Self.inode(of: path) == inode { unlink(path) }
     for descriptor in [listener, wake.read, wake.write] { close(descriptor) }
+  }
+
+  /// The number of the socket that is at `path`, if there is one.
+  private static func inode(of path: String) -> UInt64? {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return nil }
+    return UInt64(status.st_ino)
   }
 
   /// A listening socket at `path`; one that is there already is replaced only if nobody answers on it.
@@ -79,11 +84,12 @@ package final class ControlServer: Sendable {
     if bound == -1, reason == EADDRINUSE {
       let other = ControlSocket.connected(to: path, timeout: 1)
       if other >= 0 { close(other) }
-      guard other < 0, errno == ECONNREFUSED else {
+      // A file that is no socket refuses connections as well.
+      guard other < 0, errno == ECONNREFUSED, inode(of: path) != nil else {
         close(descriptor)
         throw ControlError(
           description:
-            "found a gateway that answers on \(path), expected none; stop it, or give this one another `name`")
+            "found \(path) in use, expected no gateway there; stop it, or give this one another `name`")
       }
       unlink(path)
       bound = ControlSocket.withAddress(path) { bind(descriptor, $0, $1) }

@@ -86,6 +86,9 @@ final class Findings {
     return "\"\(shown.joined())\""
   }
 
+  /// A field's name within a path; in a keys file a long one may be a key in the wrong place.
+  func component(_ name: String) -> String { isSecret && name.utf8.count > 20 ? "?" : name }
+
   private func position(of path: String) -> Position {
     var path = path[...]
     while true {

@@ -53,7 +53,8 @@ extension KeysFile {
         "", found: "mode \(String(status.st_mode & 0o7777, radix: 8)): others can read or write it",
         expected: "a file that only its owner can read and write", fix: "run: chmod 600 \(path)")
     }
-    if status.st_uid != geteuid(), status.st_uid != 0 {
+    // Root could read and replace it anyway.
+    if status.st_uid != geteuid(), status.st_uid != 0, geteuid() != 0 {
       findings.mistake(
         "", found: "owner \(status.st_uid)", expected: "this user (\(geteuid())) or root",
         fix: "run as root: chown \(geteuid()) \(path)")
@@ -114,8 +115,8 @@ struct KeysReader {
     if maxIOffset > 0 {
       section.findings.warning(
         section.path(.maxIOffset),
-        "packets of this group may leave up to \(4 * maxIOffset) octets unprotected: an attacker can rewrite them, inner "
-          + "addresses included, without anyone noticing; 0 is safe")
+        "packets of this group may leave up to \(4 * maxIOffset) octets unprotected: an attacker can rewrite them, inner"
+          + " addresses included, without anyone noticing; 0 is safe")
     }
     if !section.has(.rootKeys) {
       section.missing(.rootKeys, expected: "one to three root keys", fix: "make them with `keyweave keys new`")
@@ -141,35 +142,34 @@ struct KeysReader {
     let previous = section.section(.previous, KeysFile.GenerationField.self)
     let current = section.section(.current, KeysFile.GenerationField.self)
     let next = section.section(.next, KeysFile.GenerationField.self)
-    let read = [previous, current, next].map { inner in
-      inner.flatMap { generation($0, group: group, level: level, period: period) }
-    }
-    guard let level, let id, let now = read[1], (read[0] != nil) == section.has(.previous),
-      (read[2] != nil) == section.has(.next)
+    let old = previous.flatMap { generation($0, group: group, level: level, period: period, isPrevious: true) }
+    let now = current.flatMap { generation($0, group: group, level: level, period: period) }
+    let new = next.flatMap { generation($0, group: group, level: level, period: period) }
+    guard let level, let id, let now, (old != nil) == section.has(.previous), (new != nil) == section.has(.next)
     else { return nil }
-    return RootKey(level: level, id: id, previous: read[0], current: now, next: read[2])
+    return RootKey(level: level, id: id, previous: old, current: now, next: new)
   }
 
   private mutating func generation(
-    _ section: Section<KeysFile.GenerationField>, group: String, level: RootKeyLevel?, period: UInt64
+    _ section: Section<KeysFile.GenerationField>, group: String, level: RootKeyLevel?, period: UInt64,
+    isPrevious: Bool = false
   ) -> Generation? {
     let index = section.required(.index, .integer(UInt64(0)...UInt64.max))
     let key = section.required(.key, .secretKey(secrets))
     let lifetime = KeysFile.lifetimeInPeriods * period
     let expires = section.value(.expires, .time)
     let end = expires ?? changed + lifetime
-    if let time {
-      if let expires, expires > time + lifetime {
-        findings.mistake(
-          section.path(.expires), found: Kind.timeText(expires),
-          expected: "at most \(Kind.timeText(time + lifetime)), \(KeysFile.lifetimeInPeriods) epoch periods from now",
-          fix: "write the time of the generation's creation plus \(lifetime / 86400) days at most")
-      } else if end <= time {
-        findings.mistake(
-          section.path(.expires), found: "a generation that expired at \(Kind.timeText(end))",
-          expected: "one that may still be used",
-          fix: "rotate the root key: the epochs of an older one come round again")
-      }
+    if let time, let expires, expires > time + lifetime {
+      findings.mistake(
+        section.path(.expires), found: Kind.timeText(expires),
+        expected: "at most \(Kind.timeText(time + lifetime)), \(KeysFile.lifetimeInPeriods) epoch periods from now",
+        fix: "write the time of the generation's creation plus \(lifetime / 86400) days at most")
+    } else if let time, end <= time, isPrevious {
+      findings.warning(section.path, "expired at \(Kind.timeText(end)) and is not used; remove it")
+    } else if let time, end <= time {
+      findings.mistake(
+        section.path(.expires), found: "a generation that expired at \(Kind.timeText(end))",
+        expected: "one that may still be used", fix: "rotate the root key: the epochs of an older one come round again")
     }
     guard let index, let key else { return nil }
     if let level {

@@ -9,9 +9,9 @@ package struct KeysFile: Sendable {
   /// When each generation's use ends at the latest, in Unix seconds.
   let expiries: [Expiry]
 
-  /// A generation lives less than 2^15 epoch periods from its creation to its erasure everywhere, or its epochs would come
-  /// round again (wire format, section 4). The file says when that ends; a file that does not is counted from its own
-  /// last change, which no generation in it can be younger than.
+  /// A generation lives less than 2^15 epoch periods from its creation to its erasure everywhere, or its epochs would
+  /// come round again (wire format, section 4). The file says when that ends; a file that does not is counted from its
+  /// own last change, which no generation in it can be younger than.
   struct Expiry: Sendable {
     var group: String
     var level: RootKeyLevel
@@ -22,11 +22,11 @@ package struct KeysFile: Sendable {
 
   static let lifetimeInPeriods: UInt64 = 1 << 15
 
-  enum Field: String, SectionField {
+  package enum Field: String, SectionField {
     case trustGroups = "trust_groups"
   }
 
-  enum GroupField: String, SectionField {
+  package enum GroupField: String, SectionField {
     case name
     case isDefault = "default"
     case epochPeriod = "epoch_period"
@@ -35,11 +35,11 @@ package struct KeysFile: Sendable {
     case rootKeys = "root_keys"
   }
 
-  enum RootKeyField: String, SectionField {
+  package enum RootKeyField: String, SectionField {
     case level, id, previous, current, next
   }
 
-  enum GenerationField: String, SectionField {
+  package enum GenerationField: String, SectionField {
     case index, key, expires
   }
 
@@ -62,8 +62,10 @@ package struct KeysFile: Sendable {
     }
   }
 
-  /// The first time, in Unix seconds, at which `groups(at:)` changes.
-  package var firstExpiry: UInt64? { expiries.map(\.time).min() }
+  /// The first time after `time`, in Unix seconds, at which `groups(at:)` changes.
+  package func nextExpiry(after time: UInt64) -> UInt64? { expiries.map(\.time).filter { $0 > time }.min() }
+
+  package var firstExpiry: UInt64? { nextExpiry(after: 0) }
 
   /// What forbids putting these keys in the place of `old` while the gateway runs.
   package func mistakes(replacing old: KeysFile) -> [Mistake] {

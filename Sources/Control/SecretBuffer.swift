@@ -53,8 +53,12 @@ final class SecretBuffer {
     }
   }
 
+  /// Two digits per octet, without an array of them in between.
   func append(hex octets: some Sequence<UInt8>) {
-    append(octets.lazy.flatMap { [Self.digit($0 >> 4), Self.digit($0 & 15)] })
+    for octet in octets {
+      append(CollectionOfOne(Self.digit(octet >> 4)))
+      append(CollectionOfOne(Self.digit(octet & 15)))
+    }
   }
 
   private static func digit(_ value: UInt8) -> UInt8 {

@@ -3,8 +3,8 @@ internal import Keys
 /// Takes the keys out of a keys file before anything reads it as text: every run of exactly 64 hex digits becomes a
 /// `SecretKey` and is overwritten with a stand-in of the same length, which keeps lines and columns.
 ///
-/// So keys reach neither the YAML parser nor a String, whose memory nobody could zero. What this does not catch is a key
-/// in a form that only YAML can undo (escapes, a text folded over lines) or one that is wrong; it is read as text.
+/// So keys reach neither the YAML parser nor a String, whose memory nobody could zero. What this does not catch is a
+/// key in a form that only YAML can undo (escapes, a text folded over lines) or one that is wrong: it is read as text.
 struct SecretTexts {
   private static let digits = 2 * SecretKey.size
   /// No hex digit, so that a stand-in is never taken for a key.

@@ -18,14 +18,14 @@ struct Section<Field: SectionField> {
         fix: "write them as `name: value`, one per line")
       return nil
     }
-    for (name, node) in entries {
+    for (name, place, node) in entries {
       if let field = Field(rawValue: name) {
         if !node.isNull { fields[field] = node }
       } else {
-        let full = path.isEmpty ? name : "\(path).\(name)"
+        let component = findings.component(name)
         let nearest = Self.nearest(to: name)
         findings.mistake(
-          findings.isSecret ? path : full, at: findings.positions[full],
+          path.isEmpty ? component : "\(path).\(component)", at: place,
           found: "the unknown field \(findings.quote(name))", expected: "one of \(Self.names)",
           fix: nearest.map { "did you mean `\($0)`?" } ?? "remove it")
       }
@@ -39,6 +39,11 @@ struct Section<Field: SectionField> {
   /// The field's text as written, right or not, without reporting anything.
   func peek(_ field: Field) -> String? {
     if case .scalar(let text, _)? = fields[field]?.content { text } else { nil }
+  }
+
+  /// Items of a list, right or not; 0 when it is missing or no list.
+  func count(_ field: Field) -> Int {
+    if case .list(let list)? = fields[field]?.content { list.count } else { 0 }
   }
 
   /// The field's value, or nil when it is missing or wrong.

@@ -7,7 +7,7 @@ struct YAMLNode {
     /// `isPlain`: written without quotes.
     case scalar(String, isPlain: Bool)
     case list([YAMLNode])
-    case fields([(name: String, node: YAMLNode)])
+    case fields([(name: String, at: Position?, node: YAMLNode)])
   }
 
   let content: Content
@@ -36,7 +36,7 @@ struct YAMLDocument {
     findings.positions[""] = Position(line: 1, column: 1)
     guard octets.count <= limit else {
       findings.mistake(
-        "", found: "\(octets.count) octets", expected: "at most \(limit)",
+        "", found: "more octets than that", expected: "at most \(limit) octets",
         fix: "split the file or remove what is unused")
       return nil
     }
@@ -184,7 +184,7 @@ extension YAMLDocument {
   }
 
   private func convert(_ pairs: Node.Mapping, path: String, depth: Int) -> YAMLNode {
-    var fields: [(name: String, node: YAMLNode)] = []
+    var fields: [(name: String, at: Position?, node: YAMLNode)] = []
     for (key, value) in pairs {
       guard let name = key.scalar, key.anchor == nil else {
         findings.mistake(
@@ -192,9 +192,11 @@ extension YAMLDocument {
         continue
       }
       guard !renamed.contains(name.string) else { continue }
-      let path = path.isEmpty ? name.string : "\(path).\(name.string)"
-      if let mark = name.mark { findings.positions[path] = Position(line: mark.line, column: mark.column) }
-      if let node = convert(value, path: path, depth: depth + 1) { fields.append((name.string, node)) }
+      let component = findings.component(name.string)
+      let path = path.isEmpty ? component : "\(path).\(component)"
+      let place = name.mark.map { Position(line: $0.line, column: $0.column) }
+      findings.positions[path] = place
+      if let node = convert(value, path: path, depth: depth + 1) { fields.append((name.string, place, node)) }
     }
     return YAMLNode(content: .fields(fields))
   }

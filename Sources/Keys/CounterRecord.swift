@@ -34,7 +34,7 @@ package struct CounterRecord: Equatable, Sendable {
 
   /// The first epoch that may be sealed in under this record's leads: one beyond max(clock's, record's) for each of
   /// them.
-  func leadEpoch(period: UInt32) -> UInt64 {
+  package func leadEpoch(period: UInt32) -> UInt64 {
     leads.reduce(0) { max($0, Epoch.number(at: $1, period: period)) + 1 }
   }
 
@@ -86,7 +86,7 @@ package struct CounterRecord: Equatable, Sendable {
     else { return nil }
   }
 
-  init(sequence: UInt64, time: UInt64, bound: UInt64, bootID: [UInt8]) {
+  package init(sequence: UInt64, time: UInt64, bound: UInt64, bootID: [UInt8]) {
     self.sequence = sequence
     self.time = time
     self.bound = bound
@@ -97,8 +97,11 @@ package struct CounterRecord: Equatable, Sendable {
     windowStart = time
   }
 
-  /// Whether a slot begins as one of ours, whole or not.
-  static func isMarked(_ slot: [UInt8]) -> Bool { slot.count >= 8 && number(slot, at: 0) == magic }
+  /// Whether a slot that is not whole has our magic, or at least the zeros of our layout, which no text has.
+  static func mayBeTorn(_ slot: [UInt8]) -> Bool {
+    guard slot.count == slotSize else { return false }
+    return number(slot, at: 0) == magic || slot[(leadsAt + 8 * mostLeads)..<checksumAt].allSatisfy { $0 == 0 }
+  }
 
   static func number(_ octets: [UInt8], at offset: Int) -> UInt64 {
     octets[offset..<offset + 8].reduce(0) { $0 << 8 | UInt64($1) }

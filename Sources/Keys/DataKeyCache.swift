@@ -28,14 +28,14 @@ package struct DataKeySlots {
 /// packet authenticates does `keepScratch` enter it. So who sends random IDs changes nothing here. (Keys to seal with
 /// are kept at once.)
 ///
-/// A set has four ways. A hit counts up its way to at most 15; a key enters with 0 in place of the least used way, and
-/// every sixteenth entry into a set halves its counts. So a key that is hit twice while sixteen others enter its set
-/// stays, however many replayed or rare authenticated IDs pass through; a key no longer used goes after some 64
-/// entries. The hash is keyed at random: nobody can choose IDs that meet in one set.
+/// A set has four ways. A hit counts up its way to at most 7; a key enters with 0 in place of the least used one, and
+/// every eighth entry into a set halves its counts. So a key that is hit twice while eight others enter its set stays,
+/// however many replayed or rare authenticated IDs pass through; one no longer used goes after at most 24 entries. The
+/// hash is keyed at random: nobody can choose IDs that meet in one set.
 @usableFromInline package struct DataKeyCache: ~Copyable {
-  @usableFromInline static let ways = 4
-  @usableFromInline static let mostUses: UInt8 = 15
-  @usableFromInline static let entriesPerAging: UInt8 = 16
+  @inlinable static var ways: Int { 4 }
+  @inlinable static var mostUses: UInt8 { 7 }
+  @inlinable static var entriesPerAging: UInt8 { 8 }
 
   @usableFromInline struct Way {
     @usableFromInline var tag = DataKeyTag.none
@@ -106,8 +106,11 @@ package struct DataKeySlots {
   @discardableResult
   @inlinable package mutating func keepScratch(as tag: borrowing DataKeyTag) -> UnsafeMutableRawPointer {
     let first = table + set(of: tag)
-    var chosen = 0
-    for way in 0..<Self.ways {
+    // Among equals the turn goes round, so that two new keys do not push each other out for ever.
+    let turn = Int(first.pointee.entered)
+    var chosen = turn & (Self.ways &- 1)
+    for step in 0..<Self.ways {
+      let way = (turn &+ step) & (Self.ways &- 1)
       if (first + way).pointee.tag == tag {
         chosen = way
         break

@@ -4,9 +4,9 @@
 /// requests, one wide call for each of the two stages.
 @usableFromInline package struct KeyDerivation: ~Copyable {
   /// Requests per pass; more are taken in several passes.
-  @usableFromInline static let width = 64
+  @inlinable static var width: Int { 64 }
   /// The octets of one derived key's place, of which an AES-128 key uses the first 16 and the rest is zero.
-  @usableFromInline package static let keySize = 32
+  @inlinable package static var keySize: Int { 32 }
 
   @usableFromInline let scratch: LockedMemory
 

@@ -2,9 +2,9 @@
 ///
 /// Layout in octets: 0 AES-256 schedule (256, aligned to 64, opaque), 256 CMAC subkey K1 (16), 272 serial (8).
 @usableFromInline package struct MasterKey: Equatable, @unchecked Sendable {
-  @usableFromInline package static let stride = 320
-  @usableFromInline static let subkeyOffset = 256
-  @usableFromInline static let serialOffset = 272
+  @inlinable package static var stride: Int { 320 }
+  @inlinable static var subkeyOffset: Int { 256 }
+  @inlinable static var serialOffset: Int { 272 }
 
   @usableFromInline let base: UnsafeRawPointer
 
@@ -20,6 +20,27 @@
 
   /// Never used for another master key by this process; 0 is none.
   @inlinable package var serial: UInt64 { (base + Self.serialOffset).load(as: UInt64.self) }
+
+  /// Writes a master key's schedule, subkey and serial: `stride` octets at `place`, aligned to 64.
+  ///
+  /// - Parameter key: 32 octets.
+  @discardableResult
+  package static func write(
+    _ key: UnsafeRawPointer, serial: UInt64, with primitives: some KeyPrimitives, at place: UnsafeMutableRawPointer
+  ) -> MasterKey {
+    primitives.expandAES256(key, into: place)
+    place.storeBytes(of: serial, toByteOffset: serialOffset, as: UInt64.self)
+    // K1 = the encrypted zero block times x in GF(2^128) (RFC 4493, section 2.3).
+    let subkey = place + subkeyOffset
+    subkey.initializeMemory(as: UInt8.self, repeating: 0, count: 16)
+    primitives.encryptBlocks(place, subkey, count: 1)
+    let high = UInt64(bigEndian: subkey.load(as: UInt64.self))
+    let low = UInt64(bigEndian: subkey.load(fromByteOffset: 8, as: UInt64.self))
+    let reduction: UInt64 = high >> 63 == 1 ? 0x87 : 0
+    subkey.storeBytes(of: (high << 1 | low >> 63).bigEndian, as: UInt64.self)
+    subkey.storeBytes(of: (low << 1 ^ reduction).bigEndian, toByteOffset: 8, as: UInt64.self)
+    return MasterKey(at: place)
+  }
 }
 
 /// Computes master keys (wire format, section 2), when keys are installed and never per packet.
@@ -59,21 +80,7 @@ struct MasterKeyMaker: ~Copyable {
     primitives.hmacSHA256(
       key: UnsafeRawBufferPointer(start: combined, count: 32),
       message: UnsafeRawBufferPointer(start: message, count: length), into: master)
-    primitives.expandAES256(master, into: place)
-    Self.writeSubkey(at: place, with: primitives)
-    place.storeBytes(of: serial, toByteOffset: MasterKey.serialOffset, as: UInt64.self)
+    MasterKey.write(master, serial: serial, with: primitives, at: place)
     eraseOctets(combined, count: 64)
-  }
-
-  /// K1 = the encrypted zero block times x in GF(2^128) (RFC 4493, section 2.3).
-  private static func writeSubkey(at place: UnsafeMutableRawPointer, with primitives: some KeyPrimitives) {
-    let subkey = place + MasterKey.subkeyOffset
-    subkey.initializeMemory(as: UInt8.self, repeating: 0, count: 16)
-    primitives.encryptBlocks(place, subkey, count: 1)
-    let high = UInt64(bigEndian: subkey.load(as: UInt64.self))
-    let low = UInt64(bigEndian: subkey.load(fromByteOffset: 8, as: UInt64.self))
-    let reduction: UInt64 = 0x87 & (0 &- high >> 63)
-    subkey.storeBytes(of: (high << 1 | low >> 63).bigEndian, as: UInt64.self)
-    subkey.storeBytes(of: (low << 1 ^ reduction).bigEndian, toByteOffset: 8, as: UInt64.self)
   }
 }

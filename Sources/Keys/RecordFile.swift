@@ -18,9 +18,9 @@ package final class RecordFile: RecordMedium {
     self.path = path
     directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
     guard access(directory, F_OK) == 0 else { throw .missingDirectory(path: path, directory: directory) }
-    lock = try Self.openLocked(path + ".lock")
+    lock = try Self.openLocked(path + ".lock", of: path)
     do throws(RecordError) {
-      record = try Self.openLocked(path)
+      record = try Self.openLocked(path, of: path)
     } catch {
       close(lock)
       throw error
@@ -34,22 +34,22 @@ package final class RecordFile: RecordMedium {
     close(lock)
   }
 
-  private static func openLocked(_ path: String) throws(RecordError) -> Int32 {
+  private static func openLocked(_ file: String, of path: String) throws(RecordError) -> Int32 {
     // Again when the file was replaced between opening and locking it: a lock on a file without a name locks nobody
     // out.
     for _ in 0..<16 {
-      let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-      guard file >= 0 else { throw failure("open", path) }
-      guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+      let handle = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+      guard handle >= 0 else { throw failure("open", file) }
+      guard flock(handle, LOCK_EX | LOCK_NB) == 0 else {
         let code = errno
         var process: UInt64 = 0
-        if path.hasSuffix(".lock") { pread(file, &process, 8, off_t(witnessSize)) }
-        close(file)
-        guard code == EWOULDBLOCK else { throw failure("lock", path, code) }
+        if file != path { pread(handle, &process, 8, off_t(witnessSize)) }
+        close(handle)
+        guard code == EWOULDBLOCK else { throw failure("lock", file, code) }
         throw .locked(path: path, process: UInt64(bigEndian: process))
       }
-      if leads(path, to: file) { return file }
-      close(file)
+      if leads(file, to: handle) { return handle }
+      close(handle)
     }
     throw .replaced(path: path)
   }

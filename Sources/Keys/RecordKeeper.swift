@@ -40,7 +40,7 @@ package final class RecordKeeper: @unchecked Sendable {
 
   package let start: RecordStart
   private let memory = SealingBoardMemory()
-  private let slots: RecordSlots
+  private var slots: RecordSlots
   private let lock = Mutex(())
   /// The first record of this start, to be written until it is durable.
   private let first: CounterRecord
@@ -62,7 +62,7 @@ package final class RecordKeeper: @unchecked Sendable {
     medium: any RecordMedium, path: String, periods: some Sequence<Int>, clock: UInt64 = NodeSystem.clock(),
     bootID: [UInt8] = NodeSystem.bootID(), random: () -> UInt64 = { UInt64.random(in: 0...UInt64.max) }
   ) throws(RecordError) {
-    slots = RecordSlots(medium: medium)
+    var slots = RecordSlots(medium: medium)
     let clock = min(clock, CounterRecord.mostSeconds - 1)
     let boot = bootID.count == 16 ? bootID : Array(repeating: 0, count: 16)
     let fresh = CounterRecord(sequence: 0, time: clock, bound: random() >> 2, bootID: boot)
@@ -88,13 +88,14 @@ package final class RecordKeeper: @unchecked Sendable {
       record.currentBase = record.bound
       record.windowStart = record.time
     }
+    self.slots = slots
     time = record.time
     record.bound += Self.block
     record.bootID = boot
     record.sequence += 1
     first = record
     self.periods = Set(periods.map { UInt32(clamping: $0) })
-    lock.withLock { _ in write(first, floor: first.bound - Self.block, clock: clock) }
+    lock.withLock { _ in writeFirst(clock: clock) }
   }
 
   /// What lcores read; valid as long as the keeper is.
@@ -103,13 +104,23 @@ package final class RecordKeeper: @unchecked Sendable {
   /// Why sealing stands still, when the record cannot be written.
   package var problem: RecordError? { lock.withLock { _ in failure } }
 
+  /// How long a start that leads by more than one epoch still waits before it may seal in groups of this period.
+  package func secondsUntilSealing(period: Int, clock: UInt64 = NodeSystem.clock()) -> UInt64 {
+    lock.withLock { _ in
+      let period = UInt32(clamping: period)
+      guard let durable, memory.board.sealEpoch(period: period) == nil else { return 0 }
+      let from = (max(durable.leadEpoch(period: period), 1) - 1) * UInt64(period)
+      return from > clock ? from - clock : 0
+    }
+  }
+
   /// To be called every 50 ms or so, from any thread: half a block must outlast the time between two calls, which it
   /// does up to 160 million packets a second and lcore.
   package func tick(clock: UInt64 = NodeSystem.clock()) {
     lock.withLock { _ in
       let clock = min(clock, CounterRecord.mostSeconds - 1)
       time = max(time, clock)
-      guard let durable else { return write(first, floor: first.bound - Self.block, clock: clock) }
+      guard let durable else { return writeFirst(clock: clock) }
       var next = durable
       next.time = time
       var floor: UInt64?
@@ -140,6 +151,12 @@ package final class RecordKeeper: @unchecked Sendable {
       self.periods = used
     }
     tick(clock: clock)
+  }
+
+  private func writeFirst(clock: UInt64) {
+    var record = first
+    record.time = time
+    write(record, floor: first.bound - Self.block, clock: clock)
   }
 
   /// Makes the record durable, then tells the lcores; or stops sealing, while opening goes on.

@@ -8,15 +8,15 @@ public import Synchronization  // public: the loads are inlined into the lcore l
 /// above its floor, and who uses a new limit is in the new epoch.
 @usableFromInline package struct SealingBoard: @unchecked Sendable {
   /// Lcores that can seal: 5 bits of the counter.
-  @usableFromInline package static let lcores = 32
+  @inlinable package static var lcores: Int { 32 }
   /// No epoch: sealing waits, or the period is not in use.
-  @usableFromInline static let none = UInt64.max
-  @usableFromInline static let shortestPeriod: UInt32 = 60
-  @usableFromInline static let periods = 1741
+  @inlinable static var none: UInt64 { UInt64.max }
+  @inlinable static var shortestPeriod: UInt32 { 60 }
+  @inlinable static var periods: Int { 1741 }
 
   /// Words: 0 limit, 1 floor, 8 + 8 x lcore that lcore's count (a cache line each), then seal and open epoch by period.
-  @usableFromInline static let countsAt = 8
-  @usableFromInline static let epochsAt = countsAt + 8 * lcores
+  @inlinable static var countsAt: Int { 8 }
+  @inlinable static var epochsAt: Int { countsAt + 8 * lcores }
   static let size = epochsAt + 2 * periods
 
   @usableFromInline let words: UnsafeMutablePointer<Atomic<UInt64>>

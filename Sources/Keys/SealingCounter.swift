@@ -4,8 +4,8 @@
 @usableFromInline package struct SealingCounter: @unchecked Sendable {
   package static let members = 0...63
   package static let lcores = 0...31
-  @usableFromInline package static let sequenceBits: UInt64 = 37
-  @usableFromInline static let sequenceMask: UInt64 = 1 << sequenceBits - 1
+  @inlinable package static var sequenceBits: UInt64 { 37 }
+  @inlinable static var sequenceMask: UInt64 { 1 << sequenceBits - 1 }
 
   @usableFromInline let board: SealingBoard
   @usableFromInline let prefix: UInt64

@@ -4,5 +4,5 @@ import ArgumentParser
 struct Keyweave: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "keyweave", abstract: "Stateless encryption for clusters, computed instead of stored.",
-    subcommands: [Run.self, Check.self, Inspect.self, KeysCommand.self])
+    subcommands: [Run.self, Check.self, Seal.self, Open.self, Inspect.self, KeysCommand.self])
 }

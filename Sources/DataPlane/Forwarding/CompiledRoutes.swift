@@ -49,7 +49,7 @@ struct CompiledRoutes {
       ports.append(
         PortEntry(
           dpdkPort: live.dpdkPort, mac: live.mac, mtu: port.mtu, vlan: port.vlan ?? PortEntry.untagged,
-          isProtected: port.role == .protected, mode: port.mode, pair: Int16(port.pair ?? -1),
+          isProtected: port.role == .protected, isCapture: port.isCapture, mode: port.mode, pair: Int16(port.pair ?? -1),
           udpPort: port.udpPort, defaultGroup: Int16(port.defaultGroup ?? -1), frameSealing: frames.map { add($0) } ?? -1,
           frameGroup: Int16(frames?.group ?? -1)))
     }

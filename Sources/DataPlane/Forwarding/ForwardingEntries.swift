@@ -9,6 +9,7 @@ struct PortEntry {
   /// 0xFFFF: frames carry no tag.
   var vlan: UInt16
   var isProtected: Bool
+  var isCapture: Bool
   var mode: GatewayPlan.Mode
   /// Index of the port on the other side of the bump, or -1.
   var pair: Int16
@@ -22,6 +23,9 @@ struct PortEntry {
   var frameGroup: Int16
 
   static var untagged: UInt16 { 0xFFFF }
+  @inline(__always) func takes(_ destination: MACAddress) -> Bool {
+    destination == mac || destination.isMulticast || isCapture
+  }
   var etherLength: Int { vlan == Self.untagged ? 14 : 18 }
 }
 

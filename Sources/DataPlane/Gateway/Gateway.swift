@@ -25,13 +25,13 @@ private struct Starter: EngineUser {
   let plan: GatewayPlan
   let groups: [TrustGroup]
 
-  func use<Engine: AEADEngine>(_: Engine.Type) throws -> any RunningGateway {
+  func use<Engine: LcoreEngine>(_: Engine.Type) throws -> any RunningGateway {
     try Gateway<Engine>(settings: settings, plan: plan, groups: groups)
   }
 }
 
 /// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after them.
-final class Gateway<Engine: AEADEngine>: RunningGateway, @unchecked Sendable {
+final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
   let settings: GatewaySettings
   let startedAt = NodeSystem.clock()
   /// For key tables; lcores have engines of their own.
@@ -199,6 +199,7 @@ final class Gateway<Engine: AEADEngine>: RunningGateway, @unchecked Sendable {
     dpdk_store_release(&shared.pointee.stopping, 2)
     for number in workers.indices { _ = dpdk_eal_wait_lcore(EAL.ealNumber(of: number)) }
     threads.forEach { $0.stop() }
+    slowPath.drain()
     for worker in workers {
       worker.pointee.finish()
       worker.deinitialize(count: 1)

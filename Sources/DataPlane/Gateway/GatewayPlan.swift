@@ -31,6 +31,8 @@ package struct GatewayPlan: Sendable {
     package var neighbours: [Neighbour] = []
     /// The trust group of packets without master key options (an index into the key table).
     package var defaultGroup: Int?
+    /// A capture file instead of a link: frames for any MAC address are taken, and a next hop's is made up from its address.
+    package var isCapture = false
     /// Protected ports: the destination port of packets over UDP.
     package var udpPort: UInt16 = 4500
     package init(name: String, device: String, role: Role) {

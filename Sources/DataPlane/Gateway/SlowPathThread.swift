@@ -55,6 +55,8 @@ final class SlowPathThread: @unchecked Sendable {
       default: break
       }
     }
+    // Files neither ask nor answer.
+    if plan.ports.contains(where: \.isCapture) { return }
     lock.withLock { _ in
       logic.configure(ports: list, nextHops: nextHops, limits: limits, now: Self.now, output: &output)
     }
@@ -101,6 +103,15 @@ final class SlowPathThread: @unchecked Sendable {
 
   /// The gateway stops: packets that wait for a neighbour wait no longer.
   func giveUp() { lock.withLock { _ in logic.stop(output: &output) } }
+
+  /// After lcores and threads have stopped: nobody takes what is still in the rings.
+  func drain() {
+    for ring in [punted, output.returned] {
+      while case let count = Int(dpdk_ring_dequeue_burst(ring, batch, 32)), count > 0 {
+        for index in 0..<count { if let mbuf = batch[index] { output.discard(mbuf, .stopping) } }
+      }
+    }
+  }
 
   deinit { batch.deallocate() }
 

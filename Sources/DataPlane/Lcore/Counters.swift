@@ -13,12 +13,13 @@ struct Counters: @unchecked Sendable {
   static let maxGroups = 256
   static let maxPeers = 1024
   static let maxPorts = 64
-  private static let drops = Kind.allCases.count
-  private static let groups = drops + DropReason.allCases.count
-  private static let peers = groups + maxGroups
-  private static let portReceived = peers + maxPeers
-  private static let portSent = portReceived + maxPorts
-  private static let count = portSent + maxPorts
+  // Computed, as a static let that is no literal would be initialised by a call in the packet loop.
+  private static var drops: Int { Kind.cacheCapacity.rawValue + 1 }
+  private static var groups: Int { drops + DropReason.count }
+  private static var peers: Int { groups + maxGroups }
+  private static var portReceived: Int { peers + maxPeers }
+  private static var portSent: Int { portReceived + maxPorts }
+  private static var count: Int { portSent + maxPorts }
 
   private let words: UnsafeMutablePointer<UInt64>
 

@@ -26,7 +26,7 @@ extension Worker {
     sealCount = 0
     let mode = view.ports[port].mode
     for index in 0..<count {
-      guard let mbuf = received[index] else { continue }
+      guard let mbuf = takeWhole(index) else { continue }
       switch mode {
       case .tunnel: classifyClear(mbuf, port: port)
       case .transport: classifyBump(mbuf, port: port)
@@ -42,8 +42,7 @@ extension Worker {
     let entry = view.ports[port]
     guard let frame = EthernetView(mbuf.bytes.bytes) else { return discard(mbuf, .malformedFrame) }
     guard entry.accepts(frame.vlanCount, tag: frame.outerTag?.number ?? 0) else { return discard(mbuf, .vlan) }
-    let destination = frame.destination
-    guard destination == entry.mac || destination.isMulticast else { return discard(mbuf, .notForUs) }
+    guard entry.takes(frame.destination) else { return discard(mbuf, .notForUs) }
     let l3 = frame.headerLength
     switch frame.etherType {
     case EtherType.ipv4, EtherType.ipv6: classifyPacket(mbuf, l3: l3, port: port)

@@ -32,7 +32,7 @@ extension Worker {
   mutating func openBurst(_ count: Int, port: Int) {
     protectedCount = 0
     for index in 0..<count {
-      guard let mbuf = received[index] else { continue }
+      guard let mbuf = takeWhole(index) else { continue }
       classifyProtected(mbuf, port: port)
     }
     guard protectedCount > 0 else { return }
@@ -78,8 +78,7 @@ extension Worker {
     let isBump = entry.pair >= 0
     if !isBump {
       guard entry.accepts(frame.vlanCount, tag: frame.outerTag?.number ?? 0) else { return discard(mbuf, .vlan) }
-      let destination = frame.destination
-      guard destination == entry.mac || destination.isMulticast else { return discard(mbuf, .notForUs) }
+      guard entry.takes(frame.destination) else { return discard(mbuf, .notForUs) }
     }
     let l3 = frame.headerLength
     guard frame.etherType == EtherType.ipv4 || frame.etherType == EtherType.ipv6 else {

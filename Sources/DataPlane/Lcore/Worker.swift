@@ -224,6 +224,14 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     return routesFrom[Self.burst]
   }
 
+  /// A received frame, if it lies in one buffer: ports are set up so that it does, but a driver may chain what is longer.
+  @inline(__always) func takeWhole(_ index: Int) -> Mbuf? {
+    guard let mbuf = received[index] else { return nil }
+    if mbuf.pointee.nb_segs == 1 { return mbuf }
+    discard(mbuf, .malformedFrame)
+    return nil
+  }
+
   // MARK: Ends of a packet's way
 
   @inline(__always) func discard(_ mbuf: Mbuf, _ reason: DropReason) {
@@ -237,16 +245,25 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 
   /// A frame that is ready but for its destination MAC address.
   @inline(__always) mutating func send(_ mbuf: Mbuf, port: Int, nextHop: IPAddress, etherLength: Int) {
-    guard let mac = neighbours.mac(of: nextHop, port: port) else {
-      punt(
-        mbuf,
-        PuntInfo(
-          punt: .unresolved, port: UInt16(truncatingIfNeeded: port), nextHop: nextHop,
-          l3Offset: UInt16(truncatingIfNeeded: etherLength)))
-      return
+    if let mac = neighbours.mac(of: nextHop, port: port) {
+      Self.store(mac, at: mbuf.data)
+      transmitter.send(mbuf, port: port)
+    } else {
+      sendUnresolved(mbuf, port: port, nextHop: nextHop, etherLength: etherLength)
     }
-    Self.store(mac, at: mbuf.data)
-    transmitter.send(mbuf, port: port)
+  }
+
+  @inline(never) private func sendUnresolved(_ mbuf: Mbuf, port: Int, nextHop: IPAddress, etherLength: Int) {
+    if view.ports[port].isCapture {
+      // Locally administered, with the end of the IP address: nobody answers ARP in a file.
+      Self.store(MACAddress(rawValue: 0x0200_0000_0000 | nextHop.low & 0xFFFF_FFFF), at: mbuf.data)
+      return transmitter.send(mbuf, port: port)
+    }
+    punt(
+      mbuf,
+      PuntInfo(
+        punt: .unresolved, port: UInt16(truncatingIfNeeded: port), nextHop: nextHop,
+        l3Offset: UInt16(truncatingIfNeeded: etherLength)))
   }
 
   @inline(__always) static func store(_ mac: MACAddress, at place: UnsafeMutableRawPointer) {

@@ -25,7 +25,7 @@ final class GatewayService: @unchecked Sendable {
     gateway = try configuration.settings(time: .record(path: configuration.identity.record))
       .start(plan: configuration.plan(groups: groups), groups: groups)
     self.file = file
-    nextExpiry = file.keys.firstExpiry
+    nextExpiry = file.keys.nextExpiry(after: Self.now)
     do {
       server = try ControlServer(
         paths: configuration.controlSocket.map { [$0] } ?? ControlSocket.defaultPaths(name: configuration.name)
@@ -66,14 +66,10 @@ final class GatewayService: @unchecked Sendable {
     }
   }
 
-  /// The last words: what came in, what left, what was dropped and why.
+  /// The last words.
   var summary: String {
     let status = gateway.status
-    let totals = status.totals
-    let drops = status.drops.sorted { $0.value > $1.value }.map { "\($0.value) \($0.key)" }
-    return "\(status.name): \(totals.in) packets in, \(totals.out) out, \(totals.drops) dropped"
-      + (drops.isEmpty ? "" : " (\(drops.joined(separator: ", ")))")
-      + "; \(totals.sealed) sealed, \(totals.opened) opened, \(totals.generated) made by the gateway"
+    return "\(status.name): \(status.sentence)"
   }
 
   private func answer(_ command: ControlSocket.Command) -> Data {
@@ -114,7 +110,7 @@ final class GatewayService: @unchecked Sendable {
   private func apply(_ file: ConfigurationFile) throws {
     let groups = file.keys.groups(at: Self.now)
     try gateway.reload(plan: file.configuration.plan(groups: groups), groups: groups)
-    nextExpiry = file.keys.firstExpiry.flatMap { $0 > Self.now ? $0 : nil }
+    nextExpiry = file.keys.nextExpiry(after: Self.now)
   }
 
   /// Generations whose life is over are erased, whether or not anyone reloads.
