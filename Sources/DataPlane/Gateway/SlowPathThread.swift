@@ -104,6 +104,8 @@ final class SlowPathThread: @unchecked Sendable {
   /// The gateway stops: packets that wait for a neighbour wait no longer.
   func giveUp() { lock.withLock { _ in logic.stop(output: &output) } }
 
+  func discard(_ mbuf: Mbuf, _ reason: DropReason) { lock.withLock { _ in output.discard(mbuf, reason) } }
+
   deinit { batch.deallocate() }
 
   struct Output: SlowPathOutput {
