@@ -11,7 +11,9 @@ struct GatewayParts<Engine: AEADEngine> {
   let punted: UnsafeMutableRawPointer
   let returned: UnsafeMutableRawPointer
   let qsbr: UnsafeMutableRawPointer
-  private let wholes: UnsafeMutableRawPointer
+  let wholes: UnsafeMutableRawPointer
+  /// Of both pools.
+  let bufferCount: Int
 
   private static var ringSize: UInt32 { 1024 }
   private static var descriptors: Int { 1024 }
@@ -53,6 +55,7 @@ struct GatewayParts<Engine: AEADEngine> {
     else { throw GatewayError("no memory for tables: \(String(cString: dpdk_last_error())). Run `keyweave doctor`.") }
     self.pool = pool
     self.wholes = wholes
+    bufferCount = Int(dpdk_mempool_avail_count(pool) + dpdk_mempool_avail_count(wholes))
     self.neighbours = neighbours
     self.punted = punted
     self.returned = returned
