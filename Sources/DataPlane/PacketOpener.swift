@@ -65,7 +65,7 @@ private final class EnginePacketOpener<Engine: AEADEngine>: PacketOpening {
 private struct Making: EngineUser {
   let groups: [TrustGroup]
 
-  func use<Engine: AEADEngine>(_: Engine.Type) throws -> (KeyTable, any PacketOpening) {
+  func use<Engine: LcoreEngine>(_: Engine.Type) throws -> (KeyTable, any PacketOpening) {
     let engine = try Engine()
     return (try KeyTable(groups, with: engine), try EnginePacketOpener(engine))
   }

@@ -1,9 +1,6 @@
 package import Keys
 package import Wire
 
-/// A function that DPDK runs on an lcore.
-package typealias LcoreEntry = @convention(c) (UnsafeMutableRawPointer?) -> Int32
-
 /// Seals and opens payloads with AES-GCM (wire format, section 3), and makes keys.
 ///
 /// A value of this type belongs to one lcore, whose loop is generic over it, so that every call is direct. It holds
@@ -55,9 +52,6 @@ package protocol AEADEngine: KeyPrimitives {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeRawPointer
   ) -> Bool
-
-  /// Runs a `Worker` of this engine; see `LcoreEntry.swift`.
-  static var lcoreEntry: LcoreEntry { get }
 
   /// Frees the library's memory. No copy of this value may be used after it.
   func shutdown()

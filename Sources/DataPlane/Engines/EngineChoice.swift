@@ -56,7 +56,7 @@ package struct EngineDecision: Equatable, Sendable {
 /// Not for other modules: only inside this one is such code specialised, and the lcore loop's calls direct.
 protocol EngineUser {
   associatedtype Result
-  func use<Engine: AEADEngine>(_ engine: Engine.Type) throws -> Result
+  func use<Engine: LcoreEngine>(_ engine: Engine.Type) throws -> Result
 }
 
 extension EngineDecision.Engine {

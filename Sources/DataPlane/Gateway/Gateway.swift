@@ -32,13 +32,14 @@ private struct Maker: EngineUser {
   let plan: GatewayPlan
   let groups: [TrustGroup]
 
-  func use<Engine: AEADEngine>(_: Engine.Type) throws -> any SteppedGateway {
+  func use<Engine: LcoreEngine>(_: Engine.Type) throws -> any SteppedGateway {
     try Gateway<Engine>(settings: settings, plan: plan, groups: groups)
   }
 }
 
-/// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after them.
-final class Gateway<Engine: AEADEngine>: SteppedGateway, @unchecked Sendable {
+/// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after
+/// them.
+final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   let settings: GatewaySettings
   let startedAt = NodeSystem.clock()
   /// For key tables; lcores have engines of their own.
@@ -72,7 +73,8 @@ final class Gateway<Engine: AEADEngine>: SteppedGateway, @unchecked Sendable {
     self.settings = settings
     self.plan = plan
     guard (1...SealingBoard.lcores).contains(settings.lcores) else {
-      throw GatewayError("\(settings.lcores) lcores; the counter has numbers for 1 to \(SealingBoard.lcores) (lcores.count)")
+      throw GatewayError(
+        "\(settings.lcores) lcores; the counter has numbers for 1 to \(SealingBoard.lcores) (lcores.count)")
     }
     let build = try GatewayParts<Engine>(settings: settings, plan: plan)
     engine = build.engine
@@ -112,19 +114,22 @@ final class Gateway<Engine: AEADEngine>: SteppedGateway, @unchecked Sendable {
     shared.initialize(to: LcoreShared(snapshot: UnsafeMutableRawPointer(current.storage), stopping: 0))
     var openBoard: SealingBoard? = board
     if case .any = settings.time { openBoard = nil }
-    let budget = KeyMemory.budget(lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
+    let budget = KeyMemory.budget(
+      lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
     var workers: [UnsafeMutablePointer<Worker<Engine>>] = []
     for number in 0..<settings.lcores {
       let worker = try Worker<Engine>(
         number: number, shared: shared, qsbr: qsbr, counters: lcoreCounters[number], board: board, openBoard: openBoard,
-        flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted), returned: number == 0 ? returned : nil,
+        flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted),
+        returned: number == 0 ? returned : nil,
         pool: pool, isDedicated: settings.isDedicated,
         opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open), role: .none),
         sealer: Sealer(
           dataKeys: DataKeys(engine: Engine(), octets: budget.seal),
           counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
         transmitter: Transmitter(
-          ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number], capture: capture?.tap ?? .none),
+          ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number],
+          capture: capture?.tap ?? .none),
         reassembler: build.reassembler(counters: lcoreCounters[number]), first: current.storage)
       let place = UnsafeMutablePointer<Worker<Engine>>.allocate(capacity: 1)
       place.initialize(to: worker)
@@ -158,11 +163,14 @@ final class Gateway<Engine: AEADEngine>: SteppedGateway, @unchecked Sendable {
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
       guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {
-        throw GatewayError("a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets")
+        throw GatewayError(
+          "a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets"
+        )
       }
       return length
     }
-    let forwarding = try ForwardingTable(plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
+    let forwarding = try ForwardingTable(
+      plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
     return Snapshot(keys: keys, forwarding: forwarding, sealings: sealings, plan: plan)
   }
 
@@ -208,26 +216,17 @@ final class Gateway<Engine: AEADEngine>: SteppedGateway, @unchecked Sendable {
     dpdk_store_release(&shared.pointee.stopping, 2)
     for number in workers.indices { _ = dpdk_eal_wait_lcore(EAL.ealNumber(of: number)) }
     threads.forEach { $0.stop() }
+    slowPath.giveUp()
+    slowPath.drain()
     for worker in workers {
       worker.pointee.finish()
       worker.deinitialize(count: 1)
       worker.deallocate()
     }
     capture?.finish()
-    slowPath.giveUp()
-    drain(punted)
-    drain(returned)
     ports.forEach { $0.close() }
     buffersLost = buffersAtStart - freeBuffers.reduce(0, +)
     free()
-  }
-
-  /// What came too late to be sent.
-  private func drain(_ ring: UnsafeMutableRawPointer) {
-    var one: Mbuf?
-    while dpdk_ring_dequeue_burst(ring, &one, 1) == 1 {
-      if let mbuf = one { slowPath.discard(mbuf, .stopping) }
-    }
   }
 
   /// Counters stay, for the status of a gateway that has stopped.

@@ -12,6 +12,7 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   let engine: Engine
   private var cache: DataKeyCache
   private let derivation: KeyDerivation
+  /// A place for each packet of a burst, and one for a key that has to be derived again.
   private let derived: LockedMemory
 
   private let tags: UnsafeMutablePointer<DataKeyTag>
@@ -38,7 +39,7 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     // Everything that can fail comes first.
     let cache = try engine.makeDataKeyCache(octets: octets)
     let derivation = try KeyDerivation()
-    let derived = try LockedMemory(octets: Self.width * KeyDerivation.keySize)
+    let derived = try LockedMemory(octets: (Self.width + 1) * KeyDerivation.keySize)
     self.engine = engine
     self.cache = cache
     self.derivation = derivation
@@ -140,7 +141,7 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
       engine.expand(derived.base + places[index] &* KeyDerivation.keySize, suite: suite, into: cache.scratch)
     } else if let master = masters[index] {
       // Found by `resolve`, then pushed out by another packet of the same burst.
-      let key = derived.base + places[index] &* KeyDerivation.keySize
+      let key = derived.base + Self.width &* KeyDerivation.keySize
       derivation.derive(tags[index].request, under: master, with: engine, into: key)
       engine.expand(key, suite: suite, into: cache.scratch)
     }
@@ -158,6 +159,6 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
 
   /// After the burst's last packet: derived keys do not outlive it.
   @inline(__always) func end() {
-    if misses > 0 { eraseOctets(derived.base, count: Self.width &* KeyDerivation.keySize) }
+    if misses > 0 { eraseOctets(derived.base, count: (Self.width &+ 1) &* KeyDerivation.keySize) }
   }
 }

@@ -1,5 +1,11 @@
 internal import Keys
 
+/// An engine that lcores run with.
+package protocol LcoreEngine: AEADEngine {
+  /// Runs a `Worker` of this engine, to which the pointer leads, until control says stop.
+  static var lcoreEntry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 { get }
+}
+
 // What DPDK starts on an lcore: C functions, one per engine, so that the loop behind each is specialised. Both are roots of
 // the check that the loop is free of allocation and reference counting.
 
@@ -9,8 +15,8 @@ func runOpenSSLWorker(_ worker: UnsafeMutableRawPointer?) -> Int32 {
   return 0
 }
 
-extension OpenSSLEngine {
-  package static var lcoreEntry: LcoreEntry { runOpenSSLWorker }
+extension OpenSSLEngine: LcoreEngine {
+  package static var lcoreEntry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 { runOpenSSLWorker }
 }
 
 #if IPSEC_MB
@@ -20,7 +26,7 @@ extension OpenSSLEngine {
     return 0
   }
 
-  extension IPsecMBEngine {
-    package static var lcoreEntry: LcoreEntry { runIPsecMBWorker }
+  extension IPsecMBEngine: LcoreEngine {
+    package static var lcoreEntry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 { runIPsecMBWorker }
   }
 #endif
