@@ -114,8 +114,6 @@ final class SlowPathThread: @unchecked Sendable {
     }
   }
 
-  func discard(_ mbuf: Mbuf, _ reason: DropReason) { lock.withLock { _ in output.discard(mbuf, reason) } }
-
   deinit { batch.deallocate() }
 
   struct Output: SlowPathOutput {
