@@ -4,5 +4,8 @@ import ArgumentParser
 struct Keyweave: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "keyweave", abstract: "Stateless encryption for clusters, computed instead of stored.",
-    subcommands: [Run.self, Check.self, Seal.self, Open.self, Inspect.self, KeysCommand.self])
+    subcommands: [
+      Run.self, Demo.self, Lab.Command.self, Check.self, Doctor.self, Status.self, Reload.self, Seal.self, Open.self,
+      Inspect.self, KeysCommand.self, DemoNames.self,
+    ])
 }

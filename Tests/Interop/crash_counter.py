@@ -18,7 +18,7 @@ import time
 
 import audit
 import captures
-import lab
+import sandbox as lab
 import outer
 import reference
 

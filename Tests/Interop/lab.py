@@ -1,17 +1,9 @@
-"""A network of hosts and gateways on one machine, without root: namespaces, veth pairs, and real `keyweave run` processes.
-
-A script calls `enter` first: it goes on in user, mount, PID and network namespaces of its own, with the whole of which
-every process and interface disappears however the script ends. As root on a machine that does not allow user namespaces
-it does without that one.
-"""
+"""What the end-to-end scripts share. They run inside `keyweave lab`, between two hosts and two gateways."""
 
 import contextlib
 import ctypes
 import json
-import mmap
 import os
-import select
-import signal
 import socket
 import struct
 import subprocess
@@ -19,239 +11,169 @@ import sys
 import threading
 import time
 
-ETH_P_ALL = 3
+KEYWEAVE = os.environ["KEYWEAVE"]
+LAB = os.environ["KEYWEAVE_LAB"]
+PIDS = {"gateway-a": int(os.environ["GATEWAY_A"]), "gateway-b": int(os.environ["GATEWAY_B"])}
+HOSTS = {"host-a": "10.1.0.2", "host-b": "10.2.0.2"}
 CLONE_NEWNET = 0x40000000
-# linux/if_packet.h
-SOL_PACKET, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION = 263, 5, 6, 10
-TPACKET2 = struct.Struct("IIIHHIIHH")
-TPACKET2_ADDRESS, PACKET_TYPE = 32, 10
-STATUS_USER, STATUS_VLAN_VALID = 1, 16
-INSIDE = "KEYWEAVE_LAB_INSIDE"
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def enter():
-    """Runs the script again in namespaces of its own, and returns there."""
-    if os.environ.get(INSIDE):
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
-        os.mkdir("/run/netns")
-        return
-    for flags in ("-Urnmpf", "-nmpf"):
-        if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL).returncode == 0:
-            os.environ[INSIDE] = "1"
-            script = [sys.executable, "-B", *sys.argv]
-            os.execvp("unshare", ["unshare", flags, "--kill-child", "--mount-proc", *script])
-    sys.exit("no namespaces: allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run this as root")
+def expect(condition, sentence):
+    """Ends the script with a sentence when the condition does not hold."""
+    if not condition:
+        sys.exit(f"FAIL: {sentence}")
 
 
-class Node:
-    """A network namespace: a host, or what a gateway runs in."""
-
-    def __init__(self, name):
-        self.name = name
-        subprocess.run(["ip", "netns", "add", name], check=True)
-        self.run("ip", "link", "set", "lo", "up")
-
-    def command(self, *words):
-        return ["ip", "netns", "exec", self.name, *words]
-
-    def run(self, *words, check=True, timeout=60):
-        """What the program printed, both ways; a failure is an error that shows it."""
-        done = subprocess.run(
-            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
-        )
-        if check and done.returncode:
-            raise AssertionError(f"{self.name}: {' '.join(words)}: exit {done.returncode}\n{done.stdout}")
-        return done.stdout
-
-    def start(self, *words, log=subprocess.DEVNULL, environment=None):
-        return subprocess.Popen(
-            self.command(*words),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
-        )
-
-    @contextlib.contextmanager
-    def inside(self):
-        """Sockets made within belong to this namespace. For this thread only."""
-        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.name}") as away:
-            switch(away)
-            try:
-                yield
-            finally:
-                switch(home)
-
-    def address(self, device, *addresses):
-        for address in addresses:
-            words = ["nodad"] if ":" in address else []
-            self.run("ip", "address", "add", address, "dev", device, *words)
-
-    def route(self, *gateways, to="default"):
-        for gateway in gateways:
-            self.run("ip", "-6" if ":" in gateway else "-4", "route", "add", to, "via", gateway)
+@contextlib.contextmanager
+def inside(namespace):
+    """Sockets that are made in here live in the namespace, for good."""
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        expect(libc.setns(there, CLONE_NEWNET) == 0, f"no way into {namespace}")
+        yield
+    finally:
+        libc.setns(here, CLONE_NEWNET)
+        os.close(here)
+        os.close(there)
 
 
-def switch(namespace):
-    if libc.setns(namespace.fileno(), CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
+def run(*command, check=True):
+    """A program's output; it must succeed unless told otherwise."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    if check:
+        expect(done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done
 
 
-def link(one, device, other, other_device, mtu=1500):
-    """A veth pair between two nodes; what the kernel would say by itself or leave to hardware is turned off."""
-    pair = ["ip", "link", "add", device, "netns", one.name, "type", "veth", "peer", other_device, "netns", other.name]
-    subprocess.run(pair, check=True)
-    for node, name in ((one, device), (other, other_device)):
-        node.run("ip", "link", "set", name, "mtu", str(mtu))
-        if isinstance(node, Gateway):
-            node.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1")
-        else:
-            # A veth neither computes nor checks a sum that was left to it, and passes on segments larger than its MTU.
-            node.run("ethtool", "-K", name, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
-    for node, name in ((one, device), (other, other_device)):
-        node.run("ip", "link", "set", name, "up")
+def ask(gateway, command):
+    """The gateway's answer on its control socket."""
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(10)
+        control.connect(f"{LAB}/{gateway}.sock")
+        control.sendall(json.dumps({"command": command}).encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"\n"):
+            piece = control.recv(65536)
+            expect(piece, f"{gateway} closed its control socket")
+            answer += piece
+    return json.loads(answer)
 
 
-class Gateway(Node):
-    """A namespace with a `keyweave run`, its files in `directory`."""
-
-    def __init__(self, name, keyweave, directory, **configuration):
-        super().__init__(name)
-        self.keyweave = keyweave
-        self.directory = directory
-        self.socket_path = f"{directory}/{name}.sock"
-        self.record = f"{directory}/{name}.record"
-        self.log = f"{directory}/{name}.log"
-        self.process = None
-        self.configure(**configuration)
-
-    def configure(self, **configuration):
-        """Writes the file: JSON is YAML too."""
-        self.configuration = {"name": self.name, "control_socket": self.socket_path, "keys": "keys.yaml", **configuration}
-        self.configuration["identity"].setdefault("record", self.record)
-        self.path = f"{self.directory}/{self.name}.yaml"
-        with open(self.path, "w") as file:
-            json.dump(self.configuration, file, indent=1)
-
-    def launch(self, environment=None):
-        with open(self.log, "a") as log:
-            self.process = self.start(self.keyweave, "run", "--config", self.path, log=log, environment=environment)
-
-    def ready(self, timeout=20):
-        """Waits until the control socket answers."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"{self.name} ended: {self.output()}"
-            with contextlib.suppress(OSError):
-                self.ask("ping")
-                return self
-            time.sleep(0.005)
-        raise AssertionError(f"{self.name} is not ready after {timeout} s: {self.output()}")
-
-    def ask(self, command):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-            channel.settimeout(10)
-            channel.connect(self.socket_path)
-            channel.sendall(json.dumps({"command": command}).encode() + b"\n")
-            answer = b""
-            while not answer.endswith(b"\n"):
-                octets = channel.recv(65536)
-                if not octets:
-                    break
-                answer += octets
-        return json.loads(answer)
-
-    def output(self):
-        with open(self.log) as log:
-            return log.read()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(20)
-        assert status == 0, f"{self.name}: exit {status}\n{self.output()}"
+def status(gateway):
+    return ask(gateway, "status")
 
 
-class Sniffer:
-    """Takes every frame at a device, from outside of the program that sends it: (time, frame, sent by this side).
+def is_alive(gateway):
+    try:
+        with open(f"/proc/{PIDS[gateway]}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
-    The kernel's ring is used because a socket's own queue is too short without root, and because it tells the VLAN tag
-    that the kernel took off. `lost` counts frames that found the ring full.
-    """
 
-    VERSION2, TIMEOUT = 1, 0.05
+def resident(gateway):
+    """Octets of memory in use."""
+    with open(f"/proc/{PIDS[gateway]}/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def __init__(self, node, device, outgoing=True, mtu=1500, frames=4096):
-        self.size = 2048 if mtu <= 1500 else 16384
-        self.count = frames if mtu <= 1500 else frames // 4
-        block = max(65536, self.size)
-        with node.inside():
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-            self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, self.VERSION2)
-            ring = struct.pack("IIII", block, self.size * self.count // block, self.size, self.count)
-            self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, ring)
-            self.socket.bind((device, ETH_P_ALL))
-        self.ring = mmap.mmap(self.socket.fileno(), self.size * self.count)
-        self.next = 0
-        self.outgoing = outgoing
-        self.frames = []
-        self.lost = 0
-        self.running = True
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
 
-    def run(self):
-        while self.running:
-            if not self.read():
-                select.select([self.socket], [], [], self.TIMEOUT)
+def start(gateway):
+    """Starts a gateway that was killed and waits until it answers."""
+    log = open(f"{LAB}/log/{gateway}-again", "w")
+    process = subprocess.Popen(
+        ["ip", "netns", "exec", gateway, KEYWEAVE, "run", "--config", f"{LAB}/{gateway}.yaml"],
+        stdout=log, stderr=log, env=dict(os.environ, RUNTIME_DIRECTORY=LAB))
+    PIDS[gateway] = process.pid
+    for _ in range(200):
+        time.sleep(0.05)
+        expect(process.poll() is None, f"{gateway} ended: {open(log.name).read()}")
+        with contextlib.suppress(OSError):
+            return status(gateway)
+    sys.exit(f"FAIL: {gateway} does not answer")
 
-    def read(self):
-        """Empties the ring; whether there was anything in it."""
-        found = False
+
+def settled(gateway):
+    """The status when nothing is under way; every packet must have been counted exactly once."""
+    last = None
+    for _ in range(100):
+        now = status(gateway)
+        if last is not None and now["totals"]["in"] == last["totals"]["in"]:
+            totals = now["totals"]
+            expect(totals["in"] == totals["out"] + totals["drops"], f"{gateway}: in is not out + drops: {totals}")
+            return now
+        last = now
+        time.sleep(0.1)
+    sys.exit(f"FAIL: {gateway} never comes to rest: {last['totals']}")
+
+
+def reaches(count=3):
+    """Whether host A's pings to host B are answered."""
+    done = run("ip", "netns", "exec", "host-a", "ping", "-n", "-q", "-c", str(count), "-i", "0.1", "-W", "1",
+               HOSTS["host-b"], check=False)
+    return f" {count} received" in done.stdout
+
+
+def wait_until_reached(seconds, why):
+    begin = time.monotonic()
+    while time.monotonic() - begin < seconds:
+        if reaches(1):
+            return time.monotonic() - begin
+    sys.exit(f"FAIL: no answer from host B within {seconds} s {why}")
+
+
+class Flow:
+    """Datagrams with sequence numbers from one host to the other, at a steady rate, and what became of each."""
+
+    def __init__(self, source, destination, port, rate=1000, size=200):
+        self.source, self.destination, self.rate, self.size = source, destination, rate, size
+        with inside(source):
+            self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with inside(destination):
+            self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+            self.receiver.bind((HOSTS[destination], port))
+        self.receiver.settimeout(0.2)
+        self.address = (HOSTS[destination], port)
+        self.sent = 0
+        self.arrived = {}
+        self.stopping = threading.Event()
+        self.done = threading.Event()
+        self.threads = [threading.Thread(target=self.send, daemon=True), threading.Thread(target=self.receive, daemon=True)]
+        for thread in self.threads:
+            thread.start()
+
+    def send(self):
+        begin = time.monotonic()
+        while not self.stopping.is_set():
+            due = int((time.monotonic() - begin) * self.rate)
+            while self.sent < due and not self.stopping.is_set():
+                with contextlib.suppress(OSError):
+                    self.sender.sendto(struct.pack("!Q", self.sent).ljust(self.size, b"x"), self.address)
+                self.sent += 1
+            time.sleep(0.001)
+
+    def receive(self):
         while True:
-            start = self.next * self.size
-            status, length, kept, mac, _, seconds, nanoseconds, tci, tpid = TPACKET2.unpack_from(self.ring, start)
-            if not status & STATUS_USER:
-                return found
-            sent = self.ring[start + TPACKET2_ADDRESS + PACKET_TYPE] == socket.PACKET_OUTGOING
-            if self.outgoing or not sent:
-                assert kept == length, "a frame that is larger than the ring's"
-                frame = self.ring[start + mac : start + mac + length]
-                if status & STATUS_VLAN_VALID:
-                    frame = frame[:12] + struct.pack(">HH", tpid or 0x8100, tci) + frame[12:]
-                self.frames.append((seconds + nanoseconds * 1e-9, frame, sent))
-            struct.pack_into("I", self.ring, start, 0)
-            self.next = (self.next + 1) % self.count
-            found = True
-
-    def take(self):
-        """The frames so far, which are then forgotten."""
-        taken, self.frames = self.frames, []
-        _, lost = struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-        self.lost += lost
-        return taken
+            try:
+                number, = struct.unpack("!Q", self.receiver.recv(65536)[:8])
+                self.arrived[number] = self.arrived.get(number, 0) + 1
+            except TimeoutError:
+                if self.done.is_set():
+                    return
 
     def stop(self):
-        """The frames that were not taken."""
-        self.running = False
-        self.thread.join()
-        self.read()
-        frames = self.take()
-        self.ring.close()
-        self.socket.close()
-        return frames
+        """Ends the flow, waits for the last datagrams and says what is missing or came twice."""
+        self.stopping.set()
+        self.threads[0].join()
+        time.sleep(0.5)
+        self.done.set()
+        self.threads[1].join()
+        missing = [number for number in range(self.sent) if number not in self.arrived]
+        twice = [number for number, count in self.arrived.items() if count > 1]
+        return missing, twice
 
-
-def wait(condition, what, timeout=10, interval=0.02):
-    """The first true value of condition()."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(interval)
-    raise AssertionError(f"not within {timeout} s: {what}")
+    @property
+    def name(self):
+        return f"{self.source} to {self.destination}"

@@ -16,28 +16,38 @@ package protocol RunningGateway: AnyObject, Sendable {
 extension GatewaySettings {
   /// Starts a gateway: environment, ports, lcores.
   package func start(plan: GatewayPlan, groups: [TrustGroup]) throws -> any RunningGateway {
-    try engine.decide().engine.run(Starter(settings: self, plan: plan, groups: groups))
+    let gateway = try prepare(plan: plan, groups: groups)
+    try gateway.launch()
+    return gateway
+  }
+
+  /// Everything but the lcores and threads: for an owner that moves them himself, or launches them later.
+  package func prepare(plan: GatewayPlan, groups: [TrustGroup]) throws -> any SteppedGateway {
+    try engine.decide().engine.run(Maker(settings: self, plan: plan, groups: groups))
   }
 }
 
-private struct Starter: EngineUser {
+private struct Maker: EngineUser {
   let settings: GatewaySettings
   let plan: GatewayPlan
   let groups: [TrustGroup]
 
-  func use<Engine: LcoreEngine>(_: Engine.Type) throws -> any RunningGateway {
+  func use<Engine: LcoreEngine>(_: Engine.Type) throws -> any SteppedGateway {
     try Gateway<Engine>(settings: settings, plan: plan, groups: groups)
   }
 }
 
-/// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after them.
-final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
+/// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after
+/// them.
+final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   let settings: GatewaySettings
   let startedAt = NodeSystem.clock()
   /// For key tables; lcores have engines of their own.
   let engine: Engine
   let ports: [LivePort]
   let pool: UnsafeMutableRawPointer
+  /// Buffers of datagrams put together from fragments.
+  let wholes: UnsafeMutableRawPointer
   let neighbours: NeighbourMap
   let lcoreCounters: [Counters]
   let slowPathCounters = Counters()
@@ -49,27 +59,32 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
   private let returned: UnsafeMutableRawPointer
   private let qsbr: UnsafeMutableRawPointer
   private let shared: UnsafeMutablePointer<LcoreShared>
-  private let workers: [UnsafeMutablePointer<Worker<Engine>>]
+  let workers: [UnsafeMutablePointer<Worker<Engine>>]
   private let flow = FlowKey.random()
   private var threads: [ControlThread] = []
   private let lock = Mutex(())
   private var current: Snapshot
   private var plan: GatewayPlan
   private var isStopped = false
+  private let buffersAtStart: Int
+  private(set) var buffersLost = 0
 
   init(settings: GatewaySettings, plan: GatewayPlan, groups: [TrustGroup]) throws {
     self.settings = settings
     self.plan = plan
     guard (1...SealingBoard.lcores).contains(settings.lcores) else {
-      throw GatewayError("\(settings.lcores) lcores; the counter has numbers for 1 to \(SealingBoard.lcores) (lcores.count)")
+      throw GatewayError(
+        "\(settings.lcores) lcores; the counter has numbers for 1 to \(SealingBoard.lcores) (lcores.count)")
     }
     let build = try GatewayParts<Engine>(settings: settings, plan: plan)
     engine = build.engine
     pool = build.pool
+    wholes = build.wholes
     ports = build.ports
     neighbours = build.neighbours
     punted = build.punted
     returned = build.returned
+    buffersAtStart = build.bufferCount
     qsbr = build.qsbr
     lcoreCounters = (0..<settings.lcores).map { _ in Counters() }
 
@@ -99,19 +114,22 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     shared.initialize(to: LcoreShared(snapshot: UnsafeMutableRawPointer(current.storage), stopping: 0))
     var openBoard: SealingBoard? = board
     if case .any = settings.time { openBoard = nil }
-    let budget = KeyMemory.budget(lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
+    let budget = KeyMemory.budget(
+      lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
     var workers: [UnsafeMutablePointer<Worker<Engine>>] = []
     for number in 0..<settings.lcores {
       let worker = try Worker<Engine>(
         number: number, shared: shared, qsbr: qsbr, counters: lcoreCounters[number], board: board, openBoard: openBoard,
-        flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted), returned: number == 0 ? returned : nil,
+        flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted),
+        returned: number == 0 ? returned : nil,
         pool: pool, isDedicated: settings.isDedicated,
         opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open), role: .none),
         sealer: Sealer(
           dataKeys: DataKeys(engine: Engine(), octets: budget.seal),
           counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
         transmitter: Transmitter(
-          ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number], capture: capture?.tap ?? .none),
+          ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number],
+          capture: capture?.tap ?? .none),
         reassembler: build.reassembler(counters: lcoreCounters[number]), first: current.storage)
       let place = UnsafeMutablePointer<Worker<Engine>>.allocate(capacity: 1)
       place.initialize(to: worker)
@@ -121,11 +139,10 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     slowPath = SlowPathThread(
       punted: punted, returned: returned, pool: pool, neighbours: neighbours, counters: slowPathCounters, ports: ports)
     slowPath.configure(plan)
-    startThreads()
-    try launch()
   }
 
-  private func startThreads() {
+  /// Starts the threads and the lcores.
+  func launch() throws {
     threads.append(ControlThread(name: "slow path", interval: 100) { [slowPath] in slowPath.round() })
     if let keeper {
       threads.append(
@@ -135,9 +152,6 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
         })
     }
     if let capture { threads.append(ControlThread(name: "capture", interval: 500) { capture.write() }) }
-  }
-
-  private func launch() throws {
     for (number, worker) in workers.enumerated() {
       dpdk_rcu_qsbr_thread_register(qsbr, UInt32(number))
       let error = dpdk_eal_remote_launch(Engine.lcoreEntry, worker, EAL.ealNumber(of: number))
@@ -149,11 +163,14 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
       guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {
-        throw GatewayError("a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets")
+        throw GatewayError(
+          "a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets"
+        )
       }
       return length
     }
-    let forwarding = try ForwardingTable(plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
+    let forwarding = try ForwardingTable(
+      plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
     return Snapshot(keys: keys, forwarding: forwarding, sealings: sealings, plan: plan)
   }
 
@@ -206,7 +223,31 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
       worker.deallocate()
     }
     capture?.finish()
+    slowPath.giveUp()
+    drain(punted)
+    drain(returned)
     ports.forEach { $0.close() }
+    buffersLost = buffersAtStart - freeBuffers.reduce(0, +)
+    free()
+  }
+
+  /// What came too late to be sent.
+  private func drain(_ ring: UnsafeMutableRawPointer) {
+    var one: Mbuf?
+    while dpdk_ring_dequeue_burst(ring, &one, 1) == 1 {
+      if let mbuf = one { slowPath.discard(mbuf, .stopping) }
+    }
+  }
+
+  /// Counters stay, for the status of a gateway that has stopped.
+  private func free() {
+    dpdk_ring_free(punted)
+    dpdk_ring_free(returned)
+    dpdk_rcu_qsbr_free(qsbr)
+    neighbours.free()
+    dpdk_mempool_free(wholes)
+    dpdk_mempool_free(pool)
+    shared.deallocate()
   }
 }
 

@@ -1,0 +1,169 @@
+import Foundation
+
+/// The programs that talk through the gateways, and what is read from their answers.
+extension DemoScript {
+  /// The 16 octets that fill every ping: the capture is searched for them.
+  static let pingPattern = "keyweave ping ok"
+  /// A label of every name that is asked for.
+  static let nameLabel = "a-host-name-in-clear"
+  static let header = "X-Keyweave-Demo: a-header-in-clear-text"
+
+  /// `ping` with packets of `size` octets, IP header included, that may not be fragmented.
+  mutating func ping(_ name: String, _ address: String, size: Int) throws(LabError) -> DemoCheck {
+    narrator.say(name)
+    let count = 20
+    let finished = try lab.run(
+      in: "host-a", Self.pingCommand(address, size: size, count: count, interval: "0.02"), deadline: 15)
+    let received = finished.output.number(before: " received") ?? 0
+    let average = finished.output.split(separator: "\n").last { $0.hasPrefix("rtt") }?
+      .split(separator: "/").dropFirst(4).first.map { "\($0) ms" }
+    return check(
+      name, sent: "\(count) requests", arrived: "\(received) answers", rate: average ?? "", passed: received == count,
+      finished)
+  }
+
+  /// A ping that cannot fit: somebody must say what would.
+  mutating func tooBig(_ name: String, _ address: String, size: Int) throws(LabError) -> DemoCheck {
+    narrator.say(name)
+    let finished = try lab.run(
+      in: "host-a", Self.pingCommand(address, size: size, count: 3, interval: "0.1"), deadline: 15)
+    let text = finished.output + finished.errors
+    let mtu = text.number(after: "mtu = ") ?? text.number(after: "mtu=") ?? text.number(after: "mtu: ")
+    let passed = mtu.map { $0 >= 1280 && $0 < size } ?? false
+    return check(
+      name, sent: "\(size) octets", arrived: mtu.map { "told: MTU \($0)" } ?? "not told", passed: passed, finished)
+  }
+
+  private static func pingCommand(_ address: String, size: Int, count: Int, interval: String) -> [String] {
+    let headers = address.contains(":") ? 48 : 28
+    let pattern = pingPattern.utf8.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    return [
+      "ping", "-n", "-c", "\(count)", "-i", interval, "-W", "2", "-M", "do", "-p", pattern, "-s", "\(size - headers)",
+      address,
+    ]
+  }
+
+  /// Questions and answers of a real name server: datagrams of 60 and 480 octets.
+  mutating func names(count: Int) throws(LabError) -> DemoCheck {
+    let name = "DNS over UDP, 60 and 480 octets"
+    narrator.say(name)
+    let script = """
+      i=0; while [ $i -lt \(count) ]; do i=$((i+1)); \
+      busybox nslookup -type=txt host-$i.\(Self.nameLabel).example \(Lab.b.hostIPv4); done
+      """
+    let finished = try lab.run(in: "host-a", ["sh", "-c", script])
+    let answers = finished.output.components(separatedBy: "text = ").count - 1
+    return check(
+      name, sent: "\(count) questions", arrived: "\(answers) answers", passed: answers == count, finished)
+  }
+
+  /// The whole file with curl, compared by checksum.
+  mutating func download(_ name: String, from host: String) throws(LabError) -> DemoCheck {
+    narrator.say("\(name): \(Figures.size(DemoFile.size))")
+    let file = "\(Lab.directory)/downloaded"
+    let finished = try lab.run(
+      in: "host-a",
+      [
+        "curl", "-sS", "--fail", "--max-time", "30", "--connect-timeout", "5", "-H", Self.header, "-o", file,
+        "-w", "%{size_download} %{speed_download}", "http://\(host)/\(DemoFile.name)",
+      ], deadline: 40)
+    let numbers = finished.output.split(separator: " ").compactMap { Double($0) }
+    let sums = try lab.run(in: "host-a", ["sha256sum", DemoFile.served, file])
+    let digests = sums.output.split(separator: "\n").compactMap { $0.split(separator: " ").first }
+    let equal = digests.count == 2 && digests[0] == digests[1]
+    unlink(file)
+    return check(
+      name, sent: "\(Figures.size(DemoFile.size)) by httpd",
+      arrived: Figures.size(Int(numbers.first ?? 0)) + (equal ? ", same SHA-256" : ", other SHA-256"),
+      rate: numbers.count > 1 ? Figures.rate(numbers[1] * 8) : "", passed: finished.succeeded && equal, finished)
+  }
+
+  /// TCP as fast as it goes.
+  mutating func stream(_ name: String, to address: String, seconds: Int) throws(LabError) -> DemoCheck {
+    narrator.say("\(name), \(seconds) s")
+    let finished = try lab.run(
+      in: "host-a", ["iperf3", "-J", "-c", address, "-t", "\(seconds)", "--connect-timeout", "3000"],
+      deadline: Double(seconds) + 10)
+    let end = IperfReport(finished.output)
+    let sent = end?.sent?.bytes ?? 0
+    let received = end?.received?.bytes ?? 0
+    let again = end?.sent?.retransmits ?? 0
+    return check(
+      name, sent: Figures.size(Int(sent)),
+      arrived: Figures.size(Int(received)) + (again > 0 ? ", \(Figures.count(again)) sent again" : ""),
+      rate: Figures.rate(end?.received?.bitsPerSecond ?? 0), passed: finished.succeeded && received > 0, finished)
+  }
+
+  /// UDP at a fixed rate; one lost datagram in a hundred is too many.
+  mutating func datagrams(_ name: String, to address: String, size: Int, rate: Int) throws(LabError) -> DemoCheck {
+    let name = "\(name), \(size) octets"
+    narrator.say("\(name), 3 s at \(Figures.rate(Double(rate)))")
+    let finished = try lab.run(
+      in: "host-a",
+      [
+        "iperf3", "-J", "-u", "-c", address, "-b", "\(rate)", "-l", "\(size)", "-t", "3", "--connect-timeout", "3000",
+      ], deadline: 13)
+    let sum = IperfReport(finished.output)?.datagrams
+    let packets = Int(sum?.packets ?? 0)
+    let lost = Int(sum?.lostPackets ?? 0)
+    return check(
+      name, sent: "\(Figures.count(packets)) datagrams",
+      arrived: "\(Figures.count(max(0, packets - lost))), \(lost) lost",
+      rate: Figures.rate(sum?.bitsPerSecond ?? 0), passed: finished.succeeded && packets > 0 && lost * 100 <= packets,
+      finished)
+  }
+
+  /// A check with, when it failed, everything that helps to understand why.
+  func check(
+    _ name: String, sent: String, arrived: String, rate: String = "", passed: Bool, _ finished: Finished
+  ) -> DemoCheck {
+    DemoCheck(
+      name: name, sent: sent, arrived: arrived, rate: rate, passed: passed, account: passed ? nil : finished.account)
+  }
+}
+
+/// The end of an iperf3 report, of which we read the sums.
+struct IperfReport {
+  struct Sum: Decodable {
+    var bytes: Double?
+    var bitsPerSecond: Double?
+    var retransmits: Int?
+    var packets: Double?
+    var lostPackets: Double?
+  }
+  private struct End: Decodable {
+    var sumSent: Sum?
+    var sumReceived: Sum?
+    var sum: Sum?
+  }
+  private struct Whole: Decodable {
+    var end: End
+  }
+
+  let sent: Sum?
+  let received: Sum?
+  let datagrams: Sum?
+
+  init?(_ text: String) {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    guard let whole = try? decoder.decode(Whole.self, from: Data(text.utf8)) else { return nil }
+    sent = whole.end.sumSent
+    received = whole.end.sumReceived
+    datagrams = whole.end.sum
+  }
+}
+
+extension String {
+  /// The decimal number that directly follows `text`, at its first place.
+  fileprivate func number(after text: String) -> Int? {
+    guard let place = range(of: text) else { return nil }
+    return Int(self[place.upperBound...].prefix { $0.isASCII && $0.isNumber })
+  }
+
+  /// The decimal number that directly precedes `text`.
+  fileprivate func number(before text: String) -> Int? {
+    guard let place = range(of: text) else { return nil }
+    return Int(String(self[..<place.lowerBound].reversed().prefix { $0.isASCII && $0.isNumber }.reversed()))
+  }
+}
