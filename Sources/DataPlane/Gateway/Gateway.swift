@@ -216,6 +216,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     dpdk_store_release(&shared.pointee.stopping, 2)
     for number in workers.indices { _ = dpdk_eal_wait_lcore(EAL.ealNumber(of: number)) }
     threads.forEach { $0.stop() }
+    slowPath.giveUp()
     slowPath.drain()
     for worker in workers {
       worker.pointee.finish()
@@ -223,20 +224,9 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       worker.deallocate()
     }
     capture?.finish()
-    slowPath.giveUp()
-    drain(punted)
-    drain(returned)
     ports.forEach { $0.close() }
     buffersLost = buffersAtStart - freeBuffers.reduce(0, +)
     free()
-  }
-
-  /// What came too late to be sent.
-  private func drain(_ ring: UnsafeMutableRawPointer) {
-    var one: Mbuf?
-    while dpdk_ring_dequeue_burst(ring, &one, 1) == 1 {
-      if let mbuf = one { slowPath.discard(mbuf, .stopping) }
-    }
   }
 
   /// Counters stay, for the status of a gateway that has stopped.
