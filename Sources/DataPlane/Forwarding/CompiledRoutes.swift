@@ -33,14 +33,18 @@ struct CompiledRoutes {
       case .forward(let port, let via):
         add(route.prefix.network, RouteEntry(kind: .via, port: Int16(port), sealing: -1, nextHop: via))
       case .bypass(let port, let via):
-        add(route.prefix.network, RouteEntry(kind: .bypass, port: Int16(port), sealing: -1, nextHop: via ?? .unspecifiedIPv6))
+        add(
+          route.prefix.network,
+          RouteEntry(kind: .bypass, port: Int16(port), sealing: -1, nextHop: via ?? .unspecifiedIPv6))
       case .drop:
         add(route.prefix.network, RouteEntry(kind: .deny, port: -1, sealing: -1, nextHop: .unspecifiedIPv6))
       }
     }
     for (index, live) in livePorts.enumerated() {
       for address in live.addresses(of: plan.ports[index]) {
-        add(IPPrefix(host: address.address), RouteEntry(kind: .own, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
+        add(
+          IPPrefix(host: address.address),
+          RouteEntry(kind: .own, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
       }
     }
     for (index, port) in plan.ports.enumerated() {
@@ -49,13 +53,17 @@ struct CompiledRoutes {
       ports.append(
         PortEntry(
           dpdkPort: live.dpdkPort, mac: live.mac, mtu: port.mtu, vlan: port.vlan ?? PortEntry.untagged,
-          isProtected: port.role == .protected, isCapture: port.isCapture, mode: port.mode, pair: Int16(port.pair ?? -1),
-          udpPort: port.udpPort, defaultGroup: Int16(port.defaultGroup ?? -1), frameSealing: frames.map { add($0) } ?? -1,
+          isProtected: port.role == .protected, isCapture: port.isCapture, mode: port.mode,
+          pair: Int16(port.pair ?? -1),
+          udpPort: port.udpPort, defaultGroup: Int16(port.defaultGroup ?? -1),
+          frameSealing: frames.map { add($0) } ?? -1,
           frameGroup: Int16(frames?.group ?? -1)))
     }
     for sealing in sealingPlans {
       peerRanges.append((peers.count, sealing.peers.count))
-      for peer in sealing.peers { peers.append(Self.entry(plan.peers[peer], place: peer, plan: plan, ports: livePorts)) }
+      for peer in sealing.peers {
+        peers.append(Self.entry(plan.peers[peer], place: peer, plan: plan, ports: livePorts))
+      }
     }
   }
 
@@ -117,7 +125,8 @@ struct CompiledRoutes {
   /// Wire format, section 6.
   private static let outerHopLimit: UInt8 = 64
 
-  /// Every prefix of the routes and of the permissions once, each with the longest route and all the groups that cover it.
+  /// Every prefix of the routes and of the permissions once, each with the longest route and all the groups that
+  /// cover it.
   func merged(
     policies: [GatewayPlan.GroupPolicy], groupCount: Int
   ) -> (entries: [Entry], speakers: [UInt64], speakerWords: Int) {
@@ -125,7 +134,8 @@ struct CompiledRoutes {
     var permitted: [IPPrefix: [UInt64]] = [:]
     for policy in policies {
       for prefix in policy.speaks {
-        permitted[prefix.network, default: Array(repeating: 0, count: words)][policy.group / 64] |= 1 << UInt64(policy.group % 64)
+        permitted[prefix.network, default: Array(repeating: 0, count: words)][policy.group / 64] |=
+          1 << UInt64(policy.group % 64)
       }
     }
     var classes: [[UInt64]: UInt16] = [Array(repeating: 0, count: words): 0]

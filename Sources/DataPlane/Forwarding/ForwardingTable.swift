@@ -4,8 +4,8 @@ internal import Wire
 
 /// Where packets go, and who may have sent them. Immutable; lcores reach it by pointer and never retain it.
 ///
-/// One lookup per address answers both questions: the table holds every prefix of the routes and of the groups' permissions,
-/// and each entry carries the route and the set of groups that cover it.
+/// One lookup per address answers both questions: the table holds every prefix of the routes and of the groups'
+/// permissions, and each entry carries the route and the set of groups that cover it.
 final class ForwardingTable: @unchecked Sendable {
   struct Failure: Error, CustomStringConvertible { let description: String }
 
@@ -41,11 +41,15 @@ final class ForwardingTable: @unchecked Sendable {
     // Prefixes beyond /24 share a group of 256 entries per /24.
     let long = Set(ipv4.filter { $0.prefix.length > 24 }.map { $0.prefix.address.ipv4 >> 8 }).count
     guard let fib4 = dpdk_fib_create("kw4-\(number)", UInt32(ipv4.count), UInt32(long), 0) else {
-      throw Failure(description: "no memory for the IPv4 forwarding table (\(ipv4.count) prefixes): \(String(cString: dpdk_last_error()))")
+      throw Failure(
+        description:
+          "no memory for the IPv4 forwarding table (\(ipv4.count) prefixes): \(String(cString: dpdk_last_error()))")
     }
     guard let fib6 = dpdk_fib6_create("kw6-\(number)", UInt32(ipv6.count), 0) else {
       dpdk_fib_free(fib4)
-      throw Failure(description: "no memory for the IPv6 forwarding table (\(ipv6.count) prefixes): \(String(cString: dpdk_last_error()))")
+      throw Failure(
+        description:
+          "no memory for the IPv6 forwarding table (\(ipv6.count) prefixes): \(String(cString: dpdk_last_error()))")
     }
     self.fib4 = fib4
     self.fib6 = fib6
@@ -56,10 +60,11 @@ final class ForwardingTable: @unchecked Sendable {
     ports = .copied(from: compiled.ports)
     speakers = .copied(from: table.speakers)
     speakerWords = table.speakerWords
-    forms = .copied(from: (0..<max(1, groupCount)).map { group -> UInt8 in
-      guard let policy = plan.policies.first(where: { $0.group == group }) else { return 0 }
-      return policy.forms.reduce(policy.speaks.isEmpty ? 0 : Self.limitsFrames) { $0 | 1 << $1.rawValue }
-    })
+    forms = .copied(
+      from: (0..<max(1, groupCount)).map { group -> UInt8 in
+        guard let policy = plan.policies.first(where: { $0.group == group }) else { return 0 }
+        return policy.forms.reduce(policy.speaks.isEmpty ? 0 : Self.limitsFrames) { $0 | 1 << $1.rawValue }
+      })
     for (index, entry) in table.entries.enumerated() {
       let nextHop = UInt64(index + 1)
       let address = entry.prefix.address

@@ -26,7 +26,8 @@ struct PrefixLookup {
   /// `count` up to `capacity`. What matches nothing gets entry 0: no route, no speaker.
   @inline(__always)
   func find(
-    _ addresses: UnsafePointer<IPAddress>, count: Int, in table: ForwardingView, into entries: UnsafeMutablePointer<PrefixEntry>
+    _ addresses: UnsafePointer<IPAddress>, count: Int, in table: ForwardingView,
+    into entries: UnsafeMutablePointer<PrefixEntry>
   ) {
     var count4 = 0
     var count6 = 0

@@ -26,14 +26,17 @@ final class CaptureFile: @unchecked Sendable {
     self.limit = limit
     // The capture holds what crosses the wire, sealed, and addresses: nobody else's business.
     descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Failure(description: "capture file \(path): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else {
+      throw Failure(description: "capture file \(path): \(String(cString: strerror(errno)))")
+    }
     let room = dpdk_pcapng_mbuf_size(UInt32(largest)) + 256
     guard let pool = dpdk_pktmbuf_pool_create("capture-\(name)", 4095, 64, UInt16(min(room, 65535))),
       let ring = dpdk_ring_create("capture-\(name)", 4096, false, true),
       let file = dpdk_pcapng_fdopen(descriptor, "keyweave", "protected side, as captured by the gateway itself")
     else {
       close(descriptor)
-      throw Failure(description: "capture file \(path): no memory for its buffers: \(String(cString: dpdk_last_error()))")
+      throw Failure(
+        description: "capture file \(path): no memory for its buffers: \(String(cString: dpdk_last_error()))")
     }
     self.pool = pool
     self.ring = ring

@@ -30,7 +30,8 @@ private struct Starter: EngineUser {
   }
 }
 
-/// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after them.
+/// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after
+/// them.
 final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
   let settings: GatewaySettings
   let startedAt = NodeSystem.clock()
@@ -61,7 +62,8 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     self.settings = settings
     self.plan = plan
     guard (1...SealingBoard.lcores).contains(settings.lcores) else {
-      throw GatewayError("\(settings.lcores) lcores; the counter has numbers for 1 to \(SealingBoard.lcores) (lcores.count)")
+      throw GatewayError(
+        "\(settings.lcores) lcores; the counter has numbers for 1 to \(SealingBoard.lcores) (lcores.count)")
     }
     let build = try GatewayParts<Engine>(settings: settings, plan: plan)
     engine = build.engine
@@ -99,19 +101,22 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     shared.initialize(to: LcoreShared(snapshot: UnsafeMutableRawPointer(current.storage), stopping: 0))
     var openBoard: SealingBoard? = board
     if case .any = settings.time { openBoard = nil }
-    let budget = KeyMemory.budget(lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
+    let budget = KeyMemory.budget(
+      lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
     var workers: [UnsafeMutablePointer<Worker<Engine>>] = []
     for number in 0..<settings.lcores {
       let worker = try Worker<Engine>(
         number: number, shared: shared, qsbr: qsbr, counters: lcoreCounters[number], board: board, openBoard: openBoard,
-        flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted), returned: number == 0 ? returned : nil,
+        flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted),
+        returned: number == 0 ? returned : nil,
         pool: pool, isDedicated: settings.isDedicated,
         opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open), role: .none),
         sealer: Sealer(
           dataKeys: DataKeys(engine: Engine(), octets: budget.seal),
           counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
         transmitter: Transmitter(
-          ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number], capture: capture?.tap ?? .none),
+          ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number],
+          capture: capture?.tap ?? .none),
         reassembler: build.reassembler(counters: lcoreCounters[number]), first: current.storage)
       let place = UnsafeMutablePointer<Worker<Engine>>.allocate(capacity: 1)
       place.initialize(to: worker)
@@ -149,11 +154,14 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
       guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {
-        throw GatewayError("a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets")
+        throw GatewayError(
+          "a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets"
+        )
       }
       return length
     }
-    let forwarding = try ForwardingTable(plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
+    let forwarding = try ForwardingTable(
+      plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
     return Snapshot(keys: keys, forwarding: forwarding, sealings: sealings, plan: plan)
   }
 

@@ -30,13 +30,18 @@ struct GatewayParts<Engine: AEADEngine> {
     let largest = plan.ports.map { Int($0.mtu) }.max() ?? 1500
     let interfaces = plan.ports.count { PortDevice.isInterface($0.device) }
     // The packet socket's driver wants buffers as large as its ring's frames.
-    let frame = plan.ports.filter { PortDevice.isInterface($0.device) }
+    let frame =
+      plan.ports.filter { PortDevice.isInterface($0.device) }
       .map { PacketRings(mtu: $0.mtu, queues: settings.lcores, interfaces: interfaces).frameSize }.max() ?? 0
     let room = Self.headroom + max(22 + largest, frame) + Self.overhead
     let count = max(8191, plan.ports.count * settings.lcores * 2 * Self.descriptors + 4095)
     let name = "\(plan.name.prefix(12))"
-    guard room <= 65535, let pool = dpdk_pktmbuf_pool_create("kw-\(name)", UInt32(largest > 4096 ? count / 2 : count), 256, UInt16(room)) else {
-      throw GatewayError("no memory for \(count) packet buffers of \(room) octets: \(String(cString: dpdk_last_error())). Run `keyweave doctor`.")
+    guard room <= 65535,
+      let pool = dpdk_pktmbuf_pool_create("kw-\(name)", UInt32(largest > 4096 ? count / 2 : count), 256, UInt16(room))
+    else {
+      throw GatewayError(
+        "no memory for \(count) packet buffers of \(room) octets: \(String(cString: dpdk_last_error())). Run `keyweave doctor`."
+      )
     }
     // A datagram of eight fragments, the most that reassembly takes, as long as a buffer can be.
     let whole = min(65535, Self.headroom + Self.overhead + 8 * largest)
@@ -55,9 +60,11 @@ struct GatewayParts<Engine: AEADEngine> {
     var opened: [LivePort] = []
     do {
       for (index, port) in plan.ports.enumerated() {
-        let device = PortDevice(port.device, index: index, mtu: port.mtu, queues: settings.lcores, interfaces: interfaces)
+        let device = PortDevice(
+          port.device, index: index, mtu: port.mtu, queues: settings.lcores, interfaces: interfaces)
         opened.append(
-          try LivePort(port: port, device: device, queues: settings.lcores, descriptors: UInt16(Self.descriptors), pool: pool))
+          try LivePort(
+            port: port, device: device, queues: settings.lcores, descriptors: UInt16(Self.descriptors), pool: pool))
       }
     } catch {
       opened.forEach { $0.close() }

@@ -19,8 +19,14 @@ package struct GatewayStatus: Sendable, Codable {
   package struct Totals: Sendable, Codable {
     /// in = out + drops whenever nothing is under way; what the gateway makes itself is counted apart.
     package var `in`, out, drops: UInt64
-    package var generated, generated_out, generated_drops: UInt64
+    package var generated, generatedOut, generatedDrops: UInt64
     package var sealed, opened: UInt64
+
+    enum CodingKeys: String, CodingKey {
+      case `in`, out, drops, generated, sealed, opened
+      case generatedOut = "generated_out"
+      case generatedDrops = "generated_drops"
+    }
   }
   package struct Peer: Sendable, Codable {
     package var name, address, port, carriage: String
@@ -37,10 +43,20 @@ package struct GatewayStatus: Sendable, Codable {
   package struct Group: Sendable, Codable {
     package var name: String
     package var `default`: Bool
-    package var epoch_period: Int
-    package var seal_epoch, open_epoch: UInt64?
+    /// Seconds.
+    package var epochPeriod: Int
+    /// Not reduced; nothing while none may be used.
+    package var sealEpoch, openEpoch: UInt64?
     package var opened: UInt64
-    package var root_keys: [RootKey]
+    package var rootKeys: [RootKey]
+
+    enum CodingKeys: String, CodingKey {
+      case name, `default`, opened
+      case epochPeriod = "epoch_period"
+      case sealEpoch = "seal_epoch"
+      case openEpoch = "open_epoch"
+      case rootKeys = "root_keys"
+    }
   }
   package struct Neighbour: Sendable, Codable {
     package var port, address: String
@@ -101,13 +117,14 @@ extension Gateway {
         let busy = counters.value(.busy)
         let idle = counters.value(.idle)
         return GatewayStatus.Lcore(
-          lcore: number, received: counters.value(.received), sent: counters.value(.sent), sealed: counters.value(.sealed),
+          lcore: number, received: counters.value(.received), sent: counters.value(.sent),
+          sealed: counters.value(.sealed),
           opened: counters.value(.opened), dropped: DropReason.allCases.reduce(0) { $0 + counters.value($1) },
           idle: idle + busy == 0 ? 1 : Double(idle) / Double(idle + busy))
       },
       totals: GatewayStatus.Totals(
         in: sum(.received), out: sum(.sent), drops: dropped, generated: sum(.generated),
-        generated_out: sum(.generatedSent), generated_drops: sum(.generatedDropped), sealed: sum(.sealed),
+        generatedOut: sum(.generatedSent), generatedDrops: sum(.generatedDropped), sealed: sum(.sealed),
         opened: sum(.opened)),
       drops: drops, peers: peerStatus(plan, entries), groups: groupStatus(snapshot),
       neighbours: entries.map { entry in
@@ -141,18 +158,19 @@ extension Gateway {
       let entry = entries.first { $0.key == NeighbourKey(port: UInt16(peer.port), address: peer.nextHop) }
       return GatewayStatus.Peer(
         name: peer.name, address: "\(peer.address)", port: plan.ports[peer.port].name, carriage: "\(peer.carriage)",
-        resolved: entry?.mac != nil, mac: entry?.mac.map { "\($0)" }, sealed: lcoreCounters.reduce(0) { $0 + $1.sealed(toPeer: index) })
+        resolved: entry?.mac != nil, mac: entry?.mac.map { "\($0)" },
+        sealed: lcoreCounters.reduce(0) { $0 + $1.sealed(toPeer: index) })
     }
   }
 
   private func groupStatus(_ snapshot: Snapshot) -> [GatewayStatus.Group] {
     snapshot.keys.groups.enumerated().map { index, group in
       GatewayStatus.Group(
-        name: group.name, default: group.isDefault, epoch_period: group.epochPeriod,
-        seal_epoch: keeper?.board.sealEpoch(period: UInt32(group.epochPeriod)),
-        open_epoch: keeper?.board.openEpoch(period: UInt32(group.epochPeriod)),
+        name: group.name, default: group.isDefault, epochPeriod: group.epochPeriod,
+        sealEpoch: keeper?.board.sealEpoch(period: UInt32(group.epochPeriod)),
+        openEpoch: keeper?.board.openEpoch(period: UInt32(group.epochPeriod)),
         opened: lcoreCounters.reduce(0) { $0 + $1.opened(inGroup: index) },
-        root_keys: group.rootKeys.map {
+        rootKeys: group.rootKeys.map {
           GatewayStatus.RootKey(
             level: "\($0.level)", id: $0.id.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined(),
             previous: $0.previous?.index, current: $0.current.index, next: $0.next?.index)

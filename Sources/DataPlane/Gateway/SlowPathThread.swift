@@ -43,7 +43,8 @@ final class SlowPathThread: @unchecked Sendable {
     limits.errorBurst = max(1, plan.icmpRate / 2)
     let list = zip(plan.ports, ports).enumerated().map { index, port in
       SlowPathPort(
-        index: UInt16(index), mac: port.1.mac, mtu: port.0.mtu, vlan: port.0.vlan, isProtected: port.0.role == .protected,
+        index: UInt16(index), mac: port.1.mac, mtu: port.0.mtu, vlan: port.0.vlan,
+        isProtected: port.0.role == .protected,
         addresses: port.1.addresses(of: port.0),
         neighbours: port.0.neighbours.map { SlowPathPort.StaticNeighbour(address: $0.address, mac: $0.mac) })
     }
@@ -132,7 +133,8 @@ final class SlowPathThread: @unchecked Sendable {
 
     private func generate(_ bytes: UnsafeRawBufferPointer, behind: Int, intent: SlowPathRing.Intent, port: UInt16) {
       counters.add(.generated)
-      guard let source = bytes.baseAddress, let mbuf = dpdk_pktmbuf_alloc(pool), behind + bytes.count <= mbuf.tailroom else {
+      guard let source = bytes.baseAddress, let mbuf = dpdk_pktmbuf_alloc(pool), behind + bytes.count <= mbuf.tailroom
+      else {
         return counters.add(.generatedDropped)
       }
       dpdk_pktmbuf_set(mbuf, UInt16(mbuf.headroom), UInt16(behind + bytes.count))

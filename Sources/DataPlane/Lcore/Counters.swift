@@ -6,8 +6,11 @@ package import Wire
 /// received + generated = sent + sum of drops, whenever nothing is under way.
 struct Counters: @unchecked Sendable {
   /// Counters before the drop reasons.
-  enum Kind: Int, CaseIterable { case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, cacheHits, cacheMisses, cacheEntries,
-    cacheCapacity }
+  enum Kind: Int, CaseIterable {
+    case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, cacheHits, cacheMisses,
+      cacheEntries,
+      cacheCapacity
+  }
 
   /// Groups and peers beyond these are not counted one by one.
   static let maxGroups = 256
@@ -32,7 +35,9 @@ struct Counters: @unchecked Sendable {
   }
   func deallocate() { words.deallocate() }
 
-  @inline(__always) func add(_ kind: Kind, _ n: Int = 1) { dpdk_add(words + kind.rawValue, UInt64(truncatingIfNeeded: n)) }
+  @inline(__always) func add(_ kind: Kind, _ n: Int = 1) {
+    dpdk_add(words + kind.rawValue, UInt64(truncatingIfNeeded: n))
+  }
   func set(_ kind: Kind, _ n: Int) { dpdk_store_release(words + kind.rawValue, UInt64(truncatingIfNeeded: n)) }
   @inline(__always) func drop(_ reason: DropReason, _ n: Int = 1) {
     dpdk_add(words + (Self.drops &+ Int(reason.rawValue)), UInt64(truncatingIfNeeded: n))
@@ -43,12 +48,18 @@ struct Counters: @unchecked Sendable {
   @inline(__always) func sealed(peer: Int) {
     if peer < Self.maxPeers { dpdk_add(words + (Self.peers &+ peer), 1) }
   }
-  @inline(__always) func received(port: Int, _ n: Int) { dpdk_add(words + (Self.portReceived &+ port), UInt64(truncatingIfNeeded: n)) }
-  @inline(__always) func sent(port: Int, _ n: Int) { dpdk_add(words + (Self.portSent &+ port), UInt64(truncatingIfNeeded: n)) }
+  @inline(__always) func received(port: Int, _ n: Int) {
+    dpdk_add(words + (Self.portReceived &+ port), UInt64(truncatingIfNeeded: n))
+  }
+  @inline(__always) func sent(port: Int, _ n: Int) {
+    dpdk_add(words + (Self.portSent &+ port), UInt64(truncatingIfNeeded: n))
+  }
 
   func value(_ kind: Kind) -> UInt64 { dpdk_load_relaxed(words + kind.rawValue) }
   func value(_ reason: DropReason) -> UInt64 { dpdk_load_relaxed(words + (Self.drops + Int(reason.rawValue))) }
-  func opened(inGroup group: Int) -> UInt64 { group < Self.maxGroups ? dpdk_load_relaxed(words + (Self.groups + group)) : 0 }
+  func opened(inGroup group: Int) -> UInt64 {
+    group < Self.maxGroups ? dpdk_load_relaxed(words + (Self.groups + group)) : 0
+  }
   func sealed(toPeer peer: Int) -> UInt64 { peer < Self.maxPeers ? dpdk_load_relaxed(words + (Self.peers + peer)) : 0 }
   func received(onPort port: Int) -> UInt64 { dpdk_load_relaxed(words + (Self.portReceived + port)) }
   func sent(onPort port: Int) -> UInt64 { dpdk_load_relaxed(words + (Self.portSent + port)) }

@@ -19,7 +19,8 @@ struct OpenItem {
   var inner: InnerPayload?
 
   init(
-    packet: UnsafeMutableRawPointer, length: Int, source: IPAddress, sourceIsMapped: Bool, overUDP: Bool, defaultGroup: Int
+    packet: UnsafeMutableRawPointer, length: Int, source: IPAddress, sourceIsMapped: Bool, overUDP: Bool,
+    defaultGroup: Int
   ) {
     self.packet = packet
     self.length = length
@@ -91,7 +92,9 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
         continue
       }
       dataKeys.keep(index)
-      switch InnerPayload.classify(UnsafeRawBufferPointer(start: item.pointee.payload, count: item.pointee.payloadLength).bytes) {
+      switch InnerPayload.classify(
+        UnsafeRawBufferPointer(start: item.pointee.payload, count: item.pointee.payloadLength).bytes)
+      {
       case .inner(let inner): item.pointee.inner = inner
       case .drop(let reason): item.pointee.drop = reason
       }
@@ -112,16 +115,20 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
     let header = item.header
 
-    let found = header.optionCount == 0 ? keys.group(at: item.defaultGroup) : keys.group(namedBy: header, at: item.packet)
+    let found =
+      header.optionCount == 0 ? keys.group(at: item.defaultGroup) : keys.group(namedBy: header, at: item.packet)
     guard let group = found else { return .unknownKey }
     item.group = group.pointee.index
 
     if let board {
-      guard let own = board.openEpoch(period: group.pointee.epochPeriod), Epoch.isAccepted(header.epoch, own: own) else {
+      guard let own = board.openEpoch(period: group.pointee.epochPeriod), Epoch.isAccepted(header.epoch, own: own)
+      else {
         return .epoch
       }
     }
-    guard header.coffset <= group.pointee.maxCOffset, header.ioffset <= group.pointee.maxIOffset else { return .policyOffset }
+    guard header.coffset <= group.pointee.maxCOffset, header.ioffset <= group.pointee.maxIOffset else {
+      return .policyOffset
+    }
 
     let generation =
       header.optionCount == 0 ? group.pointee.master(reserve: header.reserve) : group.pointee.master(namedBy: header)
@@ -162,7 +169,8 @@ struct Nonce {
   }
 }
 
-/// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a gap.
+/// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a
+/// gap.
 @inline(__always)
 func protectedHeader(
   _ packet: UnsafeMutableRawPointer, _ header: SecurityHeader, length: Int, scratch: UnsafeMutableRawPointer

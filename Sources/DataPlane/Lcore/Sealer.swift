@@ -1,8 +1,8 @@
 internal import Keys
 internal import Wire
 
-/// One packet on its way through `Sealer`: the security header stands ready but for offsets, epoch and counter, the payload
-/// follows it, and sixteen octets after the payload are free for the ICV.
+/// One packet on its way through `Sealer`: the security header stands ready but for offsets, epoch and counter, the
+/// payload follows it, and sixteen octets after the payload are free for the ICV.
 struct SealItem {
   var packet: UnsafeMutableRawPointer
   var payloadLength: Int
@@ -81,7 +81,8 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     let header = item.pointee.header
     let packet = item.pointee.packet
     let word = SecurityHeader.firstWord(
-      length: length, variant: header.variant, reserve: header.reserve, coffset: header.coffset, ioffset: header.ioffset)
+      length: length, variant: header.variant, reserve: header.reserve, coffset: header.coffset, ioffset: header.ioffset
+    )
     packet.storeBytes(of: word.bigEndian, as: UInt32.self)
     packet.storeBytes(
       of: SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter).bigEndian,

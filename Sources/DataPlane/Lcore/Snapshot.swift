@@ -15,8 +15,8 @@ struct SealTemplate {
 
 /// Everything that control publishes to the lcores at once: keys, forwarding, and the headers that need both.
 ///
-/// An lcore takes `storage` at the start of a burst and reports a quiescent state after it; the gateway keeps this object until
-/// every lcore has passed (RCU), and its end erases the keys.
+/// An lcore takes `storage` at the start of a burst and reports a quiescent state after it; the gateway keeps this
+/// object until every lcore has passed (RCU), and its end erases the keys.
 final class Snapshot: @unchecked Sendable {
   let keys: KeyTable
   let forwarding: ForwardingTable
@@ -52,7 +52,8 @@ final class Snapshot: @unchecked Sendable {
     let header = SecurityHeader(
       variant: Variant(context: sealing.context, suite: sealing.suite, isWide: plan.wideID),
       reserve: sealing.options ? 0 : group.pointee.reserve, id: plan.deviceID)
-    let options = UnsafeRawBufferPointer(start: group.pointee.options, count: sealing.options ? group.pointee.optionsLength : 0)
+    let options = UnsafeRawBufferPointer(
+      start: group.pointee.options, count: sealing.options ? group.pointee.optionsLength : 0)
     var octets = [UInt8](repeating: 0, count: SecurityHeader.maximumLength)
     let length = octets.withUnsafeMutableBytes { buffer in
       var span = buffer.mutableBytes

@@ -40,7 +40,9 @@ struct Transmitter: ~Copyable {
 
   @inline(__always) func receive(port: Int, into mbufs: UnsafeMutablePointer<Mbuf?>, count: Int) -> Int {
     let received = Int(dpdk_eth_rx_burst(numbers[port], queue, mbufs, UInt16(truncatingIfNeeded: count)))
-    if received > 0 && capture.port == port { capture.take(mbufs, count: received, dpdkPort: numbers[port], queue: queue, outgoing: false) }
+    if received > 0 && capture.port == port {
+      capture.take(mbufs, count: received, dpdkPort: numbers[port], queue: queue, outgoing: false)
+    }
     return received
   }
 

@@ -46,7 +46,10 @@ extension Worker {
     let l3 = frame.headerLength
     switch frame.etherType {
     case EtherType.ipv4, EtherType.ipv6: classifyPacket(mbuf, l3: l3, port: port)
-    case EtherType.arp: punt(mbuf, PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
+    case EtherType.arp:
+      punt(
+        mbuf,
+        PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
     default: discard(mbuf, .etherType)
     }
   }
@@ -64,7 +67,9 @@ extension Worker {
       if flow.protocolNumber == IPProtocol.icmpv6, !isIPv4, !flow.isFragment, bytes.byteCount > flow.transportOffset,
         Self.isNeighbourDiscovery(bytes.uint8(at: flow.transportOffset)), port >= 0
       {
-        return punt(mbuf, PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
+        return punt(
+          mbuf,
+          PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
       }
       let length = Self.packetLength(bytes, isIPv4: isIPv4)
       destinations[clearCount] = flow.destination
@@ -100,7 +105,12 @@ extension Worker {
       pass(item, route, port: port)
     case .connected, .via:
       // The gateway's own answers go out of its clear ports; from one clear port to another nothing is routed.
-      if port < 0 { deliver(item.mbuf, l3: item.l3, length: item.length, isIPv4: item.isIPv4, route, destination: item.flow.destination) } else { unmatched(item, port: port) }
+      if port < 0 {
+        deliver(
+          item.mbuf, l3: item.l3, length: item.length, isIPv4: item.isIPv4, route, destination: item.flow.destination)
+      } else {
+        unmatched(item, port: port)
+      }
     case .none:
       unmatched(item, port: port)
     case .deny:
@@ -127,7 +137,9 @@ extension Worker {
   @inline(never)
   private mutating func answer(_ item: ClearItem, port: Int) {
     guard port >= 0, isEchoRequest(item) else { return discard(item.mbuf, .ownAddress) }
-    punt(item.mbuf, PuntInfo(punt: .echo, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3)))
+    punt(
+      item.mbuf,
+      PuntInfo(punt: .echo, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3)))
   }
 
   private func isEchoRequest(_ item: ClearItem) -> Bool {
@@ -137,7 +149,8 @@ extension Worker {
       && item.mbuf.bytes[item.l3 &+ item.flow.transportOffset] == type
   }
 
-  /// One hop less; a packet without any left goes to the slow path, which tells the source. The gateway's own packets are new.
+  /// One hop less; a packet without any left goes to the slow path, which tells the source. The gateway's own packets
+  /// are new.
   @inline(__always)
   mutating func age(_ item: ClearItem, port: Int, fromProtected: Bool = false) -> Bool {
     if item.mbuf.isGenerated { return true }
@@ -157,7 +170,8 @@ extension Worker {
 
   // MARK: What both sides ask of an IP header
 
-  /// Nothing is wrong: nil. The checksum is IPv4's; IPv6 packets with IPv4-mapped addresses would pass for IPv4 in the lookups.
+  /// Nothing is wrong: nil. The checksum is IPv4's; IPv6 packets with IPv4-mapped addresses would pass for IPv4 in
+  /// the lookups.
   @inline(__always)
   static func headerFault(_ bytes: borrowing RawSpan) -> DropReason? {
     if let header = IPv4View(copy bytes) { return header.checksumIsValid ? nil : .checksum }
@@ -173,7 +187,9 @@ extension Worker {
   }
 
   @inline(__always)
-  static func isNeighbourDiscovery(_ type: UInt8) -> Bool { type >= ICMPv6.routerSolicitation && type <= ICMPv6.redirect }
+  static func isNeighbourDiscovery(_ type: UInt8) -> Bool {
+    type >= ICMPv6.routerSolicitation && type <= ICMPv6.redirect
+  }
 }
 
 extension PortEntry {
@@ -185,5 +201,7 @@ extension PortEntry {
 
 extension IPAddress {
   /// May cross a router as a destination.
-  @inline(__always) var isRoutable: Bool { !isMulticast && !isLinkLocal && !isBroadcast && !isLoopback && !isUnspecified }
+  @inline(__always) var isRoutable: Bool {
+    !isMulticast && !isLinkLocal && !isBroadcast && !isLoopback && !isUnspecified
+  }
 }

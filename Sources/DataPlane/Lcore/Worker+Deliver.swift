@@ -21,7 +21,8 @@ extension Worker {
       counters.add(.opened)
       counters.opened(group: opened.group)
       // The gateway's own packet, come back, would be believed like any other.
-      let isOwn = opened.header.id == state.ownID && opened.header.counter >> 42 == UInt64(state.ownMember)
+      let isOwn =
+        opened.header.id == state.ownID && opened.header.counter >> 42 == UInt64(state.ownMember)
         && opened.header.variant.context != .connection
       guard !isOwn, view.mayUse(group: opened.group, inner.form) else {
         discard(item.mbuf, .policyInner)
@@ -85,21 +86,26 @@ extension Worker {
     }
     if route.kind == .own { return answerOpened(mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, port: port) }
 
-    let hops = mbuf.data.load(fromByteOffset: offset &+ (isIPv4 ? IPv4Header.ttlOffset : IPv6Header.hopLimitOffset), as: UInt8.self)
+    let hops = mbuf.data.load(
+      fromByteOffset: offset &+ (isIPv4 ? IPv4Header.ttlOffset : IPv6Header.hopLimitOffset), as: UInt8.self)
     guard hops > 1 else { return puntOpened(mbuf, .hopLimit, l3: offset, port: port, mtu: 0) }
     var bytes = UnsafeMutableRawBufferPointer(start: mbuf.data + offset, count: inner.length).mutableBytes
     if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
-    deliver(mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, route, destination: destination, fromProtected: true)
+    deliver(
+      mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, route, destination: destination, fromProtected: true)
   }
 
   /// RFC 6040: congestion that the outer header met is the inner one's. False where the inner packet cannot say so.
   @inline(__always)
   private func carryCongestion(_ outer: UInt8, _ packet: UnsafeMutableRawPointer, length: Int, isIPv4: Bool) -> Bool {
     if outer & 3 == 0 { return true }
-    let inner = isIPv4
+    let inner =
+      isIPv4
       ? packet.load(fromByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
       : UInt8(truncatingIfNeeded: UInt16(bigEndian: packet.loadUnaligned(as: UInt16.self)) >> 4)
-    guard let ecn = ECN.leavingTunnel(inner: ECN(trafficClass: inner), outer: ECN(trafficClass: outer)) else { return false }
+    guard let ecn = ECN.leavingTunnel(inner: ECN(trafficClass: inner), outer: ECN(trafficClass: outer)) else {
+      return false
+    }
     let merged = inner & 0xFC | ecn.rawValue
     if merged == inner { return true }
     var bytes = UnsafeMutableRawBufferPointer(start: packet, count: length).mutableBytes
@@ -111,7 +117,8 @@ extension Worker {
   private func answerOpened(_ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, port: Int) {
     let bytes = UnsafeRawBufferPointer(start: mbuf.data + l3, count: length).bytes
     let isEcho = InnerFlow(packet: bytes).map { flow in
-      !flow.isFragment && flow.protocolNumber == (isIPv4 ? IPProtocol.icmp : IPProtocol.icmpv6) && length > flow.transportOffset
+      !flow.isFragment && flow.protocolNumber == (isIPv4 ? IPProtocol.icmp : IPProtocol.icmpv6)
+        && length > flow.transportOffset
         && bytes.uint8(at: flow.transportOffset) == (isIPv4 ? ICMPv4.echoRequest : ICMPv6.echoRequest)
     }
     guard isEcho ?? false else { return discard(mbuf, .ownAddress) }
@@ -130,14 +137,16 @@ extension Worker {
   /// An IP packet `l3` octets into the buffer leaves by a route to a host or router: MTU, Ethernet header, neighbour.
   @inline(__always)
   mutating func deliver(
-    _ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, _ route: RouteEntry, destination: IPAddress, fromProtected: Bool = false
+    _ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, _ route: RouteEntry, destination: IPAddress,
+    fromProtected: Bool = false
   ) {
     let port = Int(route.port)
     guard port >= 0, port < view.portCount else { return discard(mbuf, .noRoute) }
     let entry = view.ports[port]
     let isTooBig = length > Int(entry.mtu)
     if isTooBig {
-      let word = UInt16(bigEndian: mbuf.data.loadUnaligned(fromByteOffset: l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
+      let word = UInt16(
+        bigEndian: mbuf.data.loadUnaligned(fromByteOffset: l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
       guard isIPv4, word & IPv4Header.dontFragment == 0 else {
         return punt(
           mbuf,
@@ -149,7 +158,8 @@ extension Worker {
     let etherLength = entry.etherLength
     mbuf.keep(from: l3, count: length)
     guard mbuf.reserve(front: etherLength, back: 0) else { return discard(mbuf, .noBuffer) }
-    dpdk_pktmbuf_set(mbuf, UInt16(truncatingIfNeeded: mbuf.headroom &- etherLength), UInt16(truncatingIfNeeded: length &+ etherLength))
+    dpdk_pktmbuf_set(
+      mbuf, UInt16(truncatingIfNeeded: mbuf.headroom &- etherLength), UInt16(truncatingIfNeeded: length &+ etherLength))
     Self.writeEthernet(entry, isIPv4: isIPv4, at: mbuf.data)
     let nextHop = route.nextHop.isUnspecified ? destination : route.nextHop
     if isTooBig {
@@ -161,8 +171,9 @@ extension Worker {
     }
   }
 
-  /// Ethernet mode: the frame leaves by the port of its group. Where the group has prefixes and the frame carries IP or ARP,
-  /// its sender must lie in them; link-local and unspecified senders, which no router passes on, may always speak.
+  /// Ethernet mode: the frame leaves by the port of its group. Where the group has prefixes and the frame carries IP
+  /// or ARP, its sender must lie in them; link-local and unspecified senders, which no router passes on, may always
+  /// speak.
   @inline(__always)
   private mutating func deliverFrame(_ item: ProtectedItem, _ opened: OpenItem, _ inner: InnerPayload) {
     var out = -1
@@ -170,7 +181,9 @@ extension Worker {
     guard out >= 0 else { return discard(item.mbuf, .policyInner) }
     let frame = UnsafeRawBufferPointer(start: opened.payload + inner.offset, count: inner.length).bytes
     guard let header = EthernetView(frame) else { return discard(item.mbuf, .malformedInner) }
-    if view.limitsFrames(group: opened.group), let source = Self.sender(header), !source.isLinkLocal, !source.isUnspecified {
+    if view.limitsFrames(group: opened.group), let source = Self.sender(header), !source.isLinkLocal,
+      !source.isUnspecified
+    {
       guard view.maySpeak(group: opened.group, entry(of: source)) else { return discard(item.mbuf, .policyInner) }
     }
     item.mbuf.keep(from: (opened.payload + inner.offset) - item.mbuf.data, count: inner.length)

@@ -34,17 +34,20 @@ extension Worker {
     let room = peer.pointee.mtu &- overhead
     var mayFragment = false
     if item.isIPv4 {
-      let word = UInt16(bigEndian: item.mbuf.data.loadUnaligned(fromByteOffset: item.l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
+      let word = UInt16(
+        bigEndian: item.mbuf.data.loadUnaligned(fromByteOffset: item.l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
       mayFragment = word & IPv4Header.dontFragment == 0
     }
     if item.length > room {
-      // No IPv6 link has less than 1280 octets (RFC 8200, section 5): up to there the outer packet is fragmented instead.
+      // No IPv6 link has less than 1280 octets (RFC 8200, section 5): up to there the outer packet is fragmented
+      // instead.
       let smallest = item.isIPv4 ? 68 : 1280
       if !mayFragment && item.length > max(room, smallest) {
         return punt(
           item.mbuf,
           PuntInfo(
-            punt: .tooBig, port: UInt16(truncatingIfNeeded: max(0, port)), mtu: UInt16(truncatingIfNeeded: max(room, smallest)),
+            punt: .tooBig, port: UInt16(truncatingIfNeeded: max(0, port)),
+            mtu: UInt16(truncatingIfNeeded: max(room, smallest)),
             fromProtected: port < 0, l3Offset: UInt16(truncatingIfNeeded: item.l3)))
       }
       mayFragment = true
@@ -54,19 +57,23 @@ extension Worker {
 
     let mbuf = item.mbuf
     let payload = mbuf.data + item.l3
-    let trafficClass = item.isIPv4
+    let trafficClass =
+      item.isIPv4
       ? payload.load(fromByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
       : UInt8(truncatingIfNeeded: UInt16(bigEndian: payload.loadUnaligned(as: UInt16.self)) >> 4)
     mbuf.keep(from: item.l3, count: item.length)
     wrap(
-      mbuf, payloadLength: item.length, prefix: 0, sealing: index, peer: peerIndex, hash: hash, trafficClass: trafficClass,
+      mbuf, payloadLength: item.length, prefix: 0, sealing: index, peer: peerIndex, hash: hash,
+      trafficClass: trafficClass,
       mayFragment: mayFragment, coffset: item.flow.coffset(upTo: sealing.pointee.coffset))
   }
 
-  /// Steps 4 and 5, for a payload that is all of `mbuf`'s data. `prefix` octets of Payload Info Header are yet to come before it.
+  /// Steps 4 and 5, for a payload that is all of `mbuf`'s data. `prefix` octets of Payload Info Header are yet to
+  /// come before it.
   @inline(__always)
   mutating func wrap(
-    _ mbuf: Mbuf, payloadLength: Int, prefix: Int, sealing index: Int, peer peerIndex: Int, hash: UInt64, trafficClass: UInt8,
+    _ mbuf: Mbuf, payloadLength: Int, prefix: Int, sealing index: Int, peer peerIndex: Int, hash: UInt64,
+    trafficClass: UInt8,
     mayFragment: Bool, coffset: UInt8
   ) {
     let sealing = view.sealings + index
@@ -179,15 +186,16 @@ extension Worker {
   private mutating func sendFragments(_ done: PendingSeal) {
     fragment(done.mbuf, etherLength: done.etherLength, isIPv4: done.isIPv4, mtu: done.mtu) { worker, piece in
       if done.peer >= 0 {
-        worker.send(piece, port: done.port, nextHop: worker.view.peers[done.peer].nextHop, etherLength: done.etherLength)
+        worker.send(
+          piece, port: done.port, nextHop: worker.view.peers[done.peer].nextHop, etherLength: done.etherLength)
       } else {
         worker.transmitter.send(piece, port: done.port)
       }
     }
   }
 
-  /// Splits the IP packet of a frame; each piece gets the frame's Ethernet header. The first counts as the packet, the others
-  /// as generated.
+  /// Splits the IP packet of a frame; each piece gets the frame's Ethernet header. The first counts as the packet,
+  /// the others as generated.
   ///
   /// 64 KiB in pieces of 1280 octets are 53.
   static var fragmentCapacity: Int { 64 }
@@ -204,7 +212,8 @@ extension Worker {
     withUnsafeTemporaryAllocation(of: Mbuf?.self, capacity: Self.fragmentCapacity) { pieces in
       guard let out = pieces.baseAddress else { return }
       let capacity = UInt16(truncatingIfNeeded: Self.fragmentCapacity)
-      let count = isIPv4
+      let count =
+        isIPv4
         ? dpdk_ipv4_fragment_packet(mbuf, out, capacity, UInt16(truncatingIfNeeded: mtu), pool)
         : dpdk_ipv6_fragment_packet(mbuf, out, capacity, UInt16(truncatingIfNeeded: mtu), pool)
       guard count > 0 else { return discard(mbuf, .noBuffer) }
@@ -219,13 +228,17 @@ extension Worker {
           continue
         }
         dpdk_pktmbuf_set(
-          piece, UInt16(truncatingIfNeeded: piece.headroom &- etherLength), UInt16(truncatingIfNeeded: piece.length &+ etherLength))
-        for octet in 0..<min(etherLength, 18) { piece.data.storeBytes(of: ether[octet], toByteOffset: octet, as: UInt8.self) }
+          piece, UInt16(truncatingIfNeeded: piece.headroom &- etherLength),
+          UInt16(truncatingIfNeeded: piece.length &+ etherLength))
+        for octet in 0..<min(etherLength, 18) {
+          piece.data.storeBytes(of: ether[octet], toByteOffset: octet, as: UInt8.self)
+        }
         if isIPv4 {
           completeChecksum(piece.data + etherLength)
         } else {
           // The library gives every IPv6 datagram the identification 0.
-          piece.data.storeBytes(of: identification.bigEndian, toByteOffset: etherLength &+ IPv6Header.length &+ 4, as: UInt32.self)
+          piece.data.storeBytes(
+            of: identification.bigEndian, toByteOffset: etherLength &+ IPv6Header.length &+ 4, as: UInt32.self)
         }
         send(&self, piece)
       }
@@ -237,6 +250,7 @@ extension Worker {
   private func completeChecksum(_ header: UnsafeMutableRawPointer) {
     let length = Int(header.load(as: UInt8.self) & 0xF) &* 4
     header.storeBytes(of: 0, toByteOffset: IPv4Header.checksumOffset, as: UInt16.self)
-    header.store16(Int(Checksum.compute(UnsafeRawBufferPointer(start: header, count: length).bytes)), at: IPv4Header.checksumOffset)
+    header.store16(
+      Int(Checksum.compute(UnsafeRawBufferPointer(start: header, count: length).bytes)), at: IPv4Header.checksumOffset)
   }
 }

@@ -84,7 +84,9 @@ extension Worker {
     guard frame.etherType == EtherType.ipv4 || frame.etherType == EtherType.ipv6 else {
       if isBump { return passBump(mbuf, etherType: frame.etherType, port: port) }
       guard frame.etherType == EtherType.arp else { return discard(mbuf, .etherType) }
-      return punt(mbuf, PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
+      return punt(
+        mbuf,
+        PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
     }
     guard let item = outerHeaders(mbuf, l3: l3) else { return }
     (protected + protectedCount).initialize(to: item)
@@ -161,14 +163,19 @@ extension Worker {
     let isBump = view.ports[port].pair >= 0
     let isNeighbour = type.map { !item.isIPv4 && Self.isNeighbourDiscovery($0) } ?? false
     if isBump {
-      if isNeighbour || view.bypassUnmatched || isBypassed(item) { return transmitter.send(mbuf, port: Int(view.ports[port].pair)) }
+      if isNeighbour || view.bypassUnmatched || isBypassed(item) {
+        return transmitter.send(mbuf, port: Int(view.ports[port].pair))
+      }
       return discard(mbuf, .unprotected)
     }
     let info = { (punt: Punt) in
       PuntInfo(punt: punt, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3))
     }
     guard let type else {
-      return discard(mbuf, item.protocolNumber == IPProtocol.udp && item.length &- (item.upper &- item.l3) < UDPHeader.length ? .malformedFrame : .unprotected)
+      return discard(
+        mbuf,
+        item.protocolNumber == IPProtocol.udp && item.length &- (item.upper &- item.l3) < UDPHeader.length
+          ? .malformedFrame : .unprotected)
     }
     if isNeighbour { return punt(mbuf, info(.neighbour)) }
     if type == (item.isIPv4 ? ICMPv4.echoRequest : ICMPv6.echoRequest) { return punt(mbuf, info(.echo)) }
@@ -176,13 +183,18 @@ extension Worker {
     discard(mbuf, isError ? .outerICMP : .unprotected)
   }
 
-  /// Not for one of our addresses: passed in clear only where a bypass route covers its source, and only to the clear side.
+  /// Not for one of our addresses: passed in clear only where a bypass route covers its source, and only to the clear
+  /// side.
   @inline(never)
   private mutating func passUnprotected(_ item: ProtectedItem, to route: RouteEntry, port: Int) {
-    if item.destination.isMulticast, !item.isIPv4, item.protocolNumber == IPProtocol.icmpv6, item.upper < item.l3 &+ item.length,
+    if item.destination.isMulticast, !item.isIPv4, item.protocolNumber == IPProtocol.icmpv6,
+      item.upper < item.l3 &+ item.length,
       Self.isNeighbourDiscovery(item.mbuf.bytes[item.upper])
     {
-      return punt(item.mbuf, PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3)))
+      return punt(
+        item.mbuf,
+        PuntInfo(
+          punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3)))
     }
     guard route.kind == .connected || route.kind == .via else { return discard(item.mbuf, .notForUs) }
     guard isBypassed(item), !item.sourceIsMapped, !(!item.isIPv4 && item.destination.isIPv4) else {

@@ -5,8 +5,8 @@ internal import Wire
 
 /// Transport mode, a bump in the wire: the frame and its IP header stay, what follows the IP header is protected.
 ///
-/// Sealing moves Ethernet and IP header forward by the room that UDP, security header and Payload Info Header take; opening
-/// moves them back. Neighbour traffic passes in clear, as hosts on both sides must find each other.
+/// Sealing moves Ethernet and IP header forward by the room that UDP, security header and Payload Info Header take;
+/// opening moves them back. Neighbour traffic passes in clear, as hosts on both sides must find each other.
 extension Worker {
   /// Steps 1 and 2 of a clear packet's way on the clear side of a bump.
   @inline(__always)
@@ -38,20 +38,26 @@ extension Worker {
     var fragmentHeader: Int?
     if !isIPv4 {
       let bytes = UnsafeRawBufferPointer(rebasing: mbuf.bytes[l3...]).bytes
-      guard let view = IPv6View(bytes), let extensions = IPv6Extensions.walk(view) else { return discard(mbuf, .malformedFrame) }
+      guard let view = IPv6View(bytes), let extensions = IPv6Extensions.walk(view) else {
+        return discard(mbuf, .malformedFrame)
+      }
       fragmentHeader = l3 &+ extensions.fragmentHeaderOffset
     }
     guard let whole = reassembler.add(mbuf, l3: l3, fragmentHeader: fragmentHeader) else { return }
-    guard let flow = InnerFlow(packet: UnsafeRawBufferPointer(rebasing: whole.bytes[l3...]).bytes), !flow.isFragment else {
+    guard let flow = InnerFlow(packet: UnsafeRawBufferPointer(rebasing: whole.bytes[l3...]).bytes), !flow.isFragment
+    else {
       return discard(whole, .outerFragment)
     }
     classifyBump(whole, port: port)
   }
 
-  /// ARP and neighbour discovery cross a bump as they are; other traffic that is not IP only where unmatched traffic may.
+  /// ARP and neighbour discovery cross a bump as they are; other traffic that is not IP only where unmatched traffic
+  /// may.
   @inline(never)
   mutating func passBump(_ mbuf: Mbuf, etherType: UInt16, port: Int) {
-    guard view.ports[port].pair >= 0, etherType == EtherType.arp || view.bypassUnmatched else { return discard(mbuf, .etherType) }
+    guard view.ports[port].pair >= 0, etherType == EtherType.arp || view.bypassUnmatched else {
+      return discard(mbuf, .etherType)
+    }
     transmitter.send(mbuf, port: Int(view.ports[port].pair))
   }
 
@@ -72,7 +78,8 @@ extension Worker {
     if total > mtu {
       let room = mtu &- added &- SecurityHeader.icvLength
       let smallest = item.isIPv4 ? 68 : 1280
-      let word = UInt16(bigEndian: mbuf.data.loadUnaligned(fromByteOffset: item.l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
+      let word = UInt16(
+        bigEndian: mbuf.data.loadUnaligned(fromByteOffset: item.l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
       let mayFragment = item.isIPv4 && word & IPv4Header.dontFragment == 0
       // What the source cannot make smaller is fragmented outside: no path carries IPv6 in less than 1280 octets.
       if !mayFragment && item.length > max(room, smallest) {
@@ -84,7 +91,9 @@ extension Worker {
       }
     }
     guard total <= 0xFFFF else { return discard(mbuf, .tooBig) }
-    if view.mssClamp && item.flow.protocolNumber == IPProtocol.tcp { clamp(item, room: mtu &- added &- SecurityHeader.icvLength) }
+    if view.mssClamp && item.flow.protocolNumber == IPProtocol.tcp {
+      clamp(item, room: mtu &- added &- SecurityHeader.icvLength)
+    }
 
     mbuf.keep(from: 0, count: item.l3 &+ item.length)
     guard mbuf.reserve(front: added, back: SecurityHeader.icvLength) else { return discard(mbuf, .noBuffer) }
@@ -136,7 +145,8 @@ extension Worker {
     header.storeBytes(of: protocolNumber, toByteOffset: place, as: UInt8.self)
   }
 
-  /// Where an IPv6 packet names its upper layer: found before the headers change, as their walk ends at the same octet after.
+  /// Where an IPv6 packet names its upper layer: found before the headers change, as their walk ends at the same
+  /// octet after.
   @inline(__always)
   private func lastNextHeader(_ header: UnsafeMutableRawPointer, length: Int) -> Int {
     guard let view = IPv6View(UnsafeRawBufferPointer(start: header, count: length).bytes),

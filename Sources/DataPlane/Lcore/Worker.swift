@@ -66,7 +66,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   init(
     number: Int, shared: UnsafeMutablePointer<LcoreShared>, qsbr: UnsafeMutableRawPointer, counters: Counters,
     board: SealingBoard, openBoard: SealingBoard?, flowKey: FlowKey, neighbours: NeighbourMap, slowPath: SlowPathRing,
-    returned: UnsafeMutableRawPointer?, pool: UnsafeMutableRawPointer, isDedicated: Bool, opener: consuming Opener<Engine>,
+    returned: UnsafeMutableRawPointer?, pool: UnsafeMutableRawPointer, isDedicated: Bool,
+    opener: consuming Opener<Engine>,
     sealer: consuming Sealer<Engine>, transmitter: consuming Transmitter, reassembler: consuming Reassembler,
     first: UnsafeMutablePointer<SnapshotStorage>
   ) {
@@ -224,7 +225,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     return routesFrom[Self.burst]
   }
 
-  /// A received frame, if it lies in one buffer: ports are set up so that it does, but a driver may chain what is longer.
+  /// A received frame, if it lies in one buffer: ports are set up so that it does, but a driver may chain what is
+  /// longer.
   @inline(__always) func takeWhole(_ index: Int) -> Mbuf? {
     guard let mbuf = received[index] else { return nil }
     if mbuf.pointee.nb_segs == 1 { return mbuf }

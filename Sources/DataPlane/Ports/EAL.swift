@@ -24,8 +24,8 @@ package enum EAL {
   nonisolated(unsafe) private static var started = false
   private static let lock = Mutex(())
 
-  /// Idempotent, so that tests can share it. Runs on a thread of its own because EAL binds the calling thread, and every
-  /// thread made later would inherit that.
+  /// Idempotent, so that tests can share it. Runs on a thread of its own because EAL binds the calling thread, and
+  /// every thread made later would inherit that.
   package static func start(_ settings: Settings) throws(Failure) {
     let outcome = lock.withLock { _ -> Failure? in
       if started { return nil }
@@ -53,14 +53,16 @@ package enum EAL {
   static func arguments(_ settings: Settings, hugepages: Bool) -> [String] {
     let processors = "0-\(max(0, sysconf(Int32(_SC_NPROCESSORS_ONLN)) - 1))"
     let lcores = (0...settings.lcores).map { number in
-      let cores = number == 0 || settings.cores.isEmpty ? processors : "\(settings.cores[(number - 1) % settings.cores.count])"
+      let cores =
+        number == 0 || settings.cores.isEmpty ? processors : "\(settings.cores[(number - 1) % settings.cores.count])"
       return "\(number)@(\(cores))"
     }
     var arguments = [
       "keyweave", "--lcores=\(lcores.joined(separator: ","))", "--main-lcore=0", "-m", "\(settings.memory)",
       "--file-prefix=keyweave-\(getpid())", "--no-telemetry", "--log-level=lib.eal:error", "--log-level=error",
     ]
-    // A killed process leaves no memory files behind: in-memory hugepages have none, and without them nothing is shared.
+    // A killed process leaves no memory files behind: in-memory hugepages have none, and without them nothing is
+    // shared.
     arguments += hugepages ? ["--in-memory"] : ["--no-huge", "--no-shconf"]
     if settings.pciAddresses.isEmpty {
       arguments.append("--no-pci")
@@ -71,14 +73,8 @@ package enum EAL {
   }
 
   private static func initialise(_ settings: Settings) throws(Failure) {
-    var template = Array("/tmp/keyweave-XXXXXX".utf8CString)
-    if getenv("RUNTIME_DIRECTORY") == nil {
-      // EAL wants a writable directory even when it leaves nothing there.
-      guard mkdtemp(&template) != nil else {
-        throw Failure(description: "EAL needs a writable directory and could not make one in /tmp: \(String(cString: strerror(errno)))")
-      }
-      setenv("RUNTIME_DIRECTORY", template, 1)
-    }
+    let directory = try runtimeDirectory()
+    defer { if let directory { removeRuntimeDirectory(directory) } }
     let hugepages = freeHugepages >= settings.memory
     let words = arguments(settings, hugepages: hugepages)
     // EAL keeps pointers into its arguments, and permutes them.
@@ -88,22 +84,40 @@ package enum EAL {
     let call = EALCall(argc: Int32(words.count), argv: argv)
     var thread = pthread_t()
     let context = Unmanaged.passRetained(call)
-    pthread_create(&thread, nil, { Unmanaged<EALCall>.fromOpaque($0!).takeRetainedValue().run(); return nil }, context.toOpaque())
+    pthread_create(
+      &thread, nil,
+      { context in
+        guard let context else { return nil }
+        Unmanaged<EALCall>.fromOpaque(context).takeRetainedValue().run()
+        return nil
+      }, context.toOpaque())
     pthread_join(thread, nil)
-    if template.last == 0, template.count > 5, getenv("RUNTIME_DIRECTORY").map({ strcmp($0, template) == 0 }) == true {
-      removeRuntimeDirectory(template)
-    }
     guard call.result >= 0 else {
       throw Failure(
         description: "DPDK's environment did not start: \(String(cString: dpdk_last_error())). "
-          + (hugepages ? "Hugepages were used." : "No hugepages were used (\(freeHugepages) MiB free, \(settings.memory) wanted).")
+          + (hugepages
+            ? "Hugepages were used." : "No hugepages were used (\(freeHugepages) MiB free, \(settings.memory) wanted).")
           + " Run `keyweave doctor`.")
     }
   }
 
-  private static func removeRuntimeDirectory(_ path: [CChar]) {
-    let base = String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    for suffix in ["/dpdk/keyweave-\(getpid())", "/dpdk", ""] { rmdir(base + suffix) }
+  /// EAL wants a writable directory even when it leaves nothing there: one is made where the service manager gave none, and
+  /// only for as long as EAL starts, as others read the same variable.
+  private static func runtimeDirectory() throws(Failure) -> String? {
+    guard getenv("RUNTIME_DIRECTORY") == nil else { return nil }
+    var template = Array("/tmp/keyweave-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else {
+      throw Failure(
+        description: "EAL needs a directory and could not make one in /tmp: \(String(cString: strerror(errno)))")
+    }
+    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    setenv("RUNTIME_DIRECTORY", path, 1)
+    return path
+  }
+
+  private static func removeRuntimeDirectory(_ path: String) {
+    unsetenv("RUNTIME_DIRECTORY")
+    for suffix in ["/dpdk/keyweave-\(getpid())", "/dpdk", ""] { rmdir(path + suffix) }
   }
 }
 

@@ -16,7 +16,9 @@ final class LivePort: @unchecked Sendable {
 
   var isVirtual: Bool { vdevName != nil }
 
-  init(port: GatewayPlan.Port, device: PortDevice, queues: Int, descriptors: UInt16, pool: UnsafeMutableRawPointer) throws(Failure) {
+  init(port: GatewayPlan.Port, device: PortDevice, queues: Int, descriptors: UInt16, pool: UnsafeMutableRawPointer)
+    throws(Failure)
+  {
     interface = PortDevice.isInterface(port.device) ? port.device : nil
     let number: Int32
     switch device {
@@ -31,34 +33,52 @@ final class LivePort: @unchecked Sendable {
       vdevName = nil
     }
     guard number >= 0 else {
-      throw Failure(description: "port \(port.name): device \(port.device) did not open: \(String(cString: dpdk_last_error())). \(device.hint)")
+      throw Failure(
+        description:
+          "port \(port.name): device \(port.device) did not open: \(String(cString: dpdk_last_error())). \(device.hint)"
+      )
     }
     dpdkPort = UInt16(number)
     var info = dpdk_port_info()
     var status = dpdk_eth_dev_info_get(dpdkPort, &info)
-    guard status == 0 else { throw Failure(description: "port \(port.name): no information from the driver (error \(-status))") }
+    guard status == 0 else {
+      throw Failure(description: "port \(port.name): no information from the driver (error \(-status))")
+    }
     guard queues <= Int(info.max_rx_queues), queues <= Int(info.max_tx_queues) else {
       throw Failure(
-        description: "port \(port.name): \(queues) lcores want a queue each, \(port.device) has \(min(info.max_rx_queues, info.max_tx_queues)). "
+        description:
+          "port \(port.name): \(queues) lcores want a queue each, \(port.device) has \(min(info.max_rx_queues, info.max_tx_queues)). "
           + "Set lcores.count to that.")
     }
     status = dpdk_eth_dev_configure(dpdkPort, UInt16(queues), descriptors, device.takesMTU ? port.mtu : 0, pool)
     guard status == 0 else {
-      throw Failure(description: "port \(port.name): \(port.device) refused \(queues) queues and MTU \(port.mtu): \(String(cString: strerror(-status)))")
+      throw Failure(
+        description:
+          "port \(port.name): \(port.device) refused \(queues) queues and MTU \(port.mtu): \(String(cString: strerror(-status)))"
+      )
     }
     // A bump in the wire and an Ethernet tunnel take frames for every address.
     status = dpdk_eth_dev_start(dpdkPort, port.mode != .tunnel || port.pair != nil || port.role == .protected)
-    guard status == 0 else { throw Failure(description: "port \(port.name): \(port.device) did not start: \(String(cString: strerror(-status)))") }
+    guard status == 0 else {
+      throw Failure(
+        description: "port \(port.name): \(port.device) did not start: \(String(cString: strerror(-status)))")
+    }
     status = dpdk_eth_dev_info_get(dpdkPort, &info)
     let octets = info.mac
-    mac = [octets.0, octets.1, octets.2, octets.3, octets.4, octets.5].reduce(MACAddress.zero) { MACAddress(rawValue: $0.rawValue << 8 | UInt64($1)) }
+    mac = [octets.0, octets.1, octets.2, octets.3, octets.4, octets.5].reduce(MACAddress.zero) {
+      MACAddress(rawValue: $0.rawValue << 8 | UInt64($1))
+    }
     driver = withUnsafeBytes(of: info.driver) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
   }
 
   /// The addresses of this port in a plan, and a link-local one where it speaks IPv6 (RFC 4291, section 2.1).
   func addresses(of port: GatewayPlan.Port) -> [IPPrefix] {
-    let needsLinkLocal = port.addresses.contains { !$0.address.isIPv4 } && !port.addresses.contains { !$0.address.isIPv4 && $0.address.isLinkLocal }
-    guard needsLinkLocal, let linkLocal = IPPrefix(address: IPAddress(linkLocal: mac), length: 64) else { return port.addresses }
+    let needsLinkLocal =
+      port.addresses.contains { !$0.address.isIPv4 }
+      && !port.addresses.contains { !$0.address.isIPv4 && $0.address.isLinkLocal }
+    guard needsLinkLocal, let linkLocal = IPPrefix(address: IPAddress(linkLocal: mac), length: 64) else {
+      return port.addresses
+    }
     return port.addresses + [linkLocal]
   }
 

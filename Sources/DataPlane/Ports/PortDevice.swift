@@ -41,7 +41,8 @@ enum PortDevice {
 
   var hint: String {
     switch self {
-    case .pci(let address): "Is it bound to vfio-pci? Try: dpdk-devbind.py --status; dpdk-devbind.py -b vfio-pci \(address)"
+    case .pci(let address):
+      "Is it bound to vfio-pci? Try: dpdk-devbind.py --status; dpdk-devbind.py -b vfio-pci \(address)"
     case .vdev(let name, _) where name.hasPrefix("net_af_packet"):
       "Does the interface exist and is it up (ip link), and may this process open packet sockets (CAP_NET_RAW)? See keyweave doctor."
     default: "See keyweave doctor."

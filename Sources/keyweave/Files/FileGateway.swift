@@ -51,15 +51,23 @@ struct FileGateway {
   /// Which port reads the input and which writes the output.
   private func chosen(_ plan: GatewayPlan) throws -> (source: Int, sink: Int) {
     for path in [input, output] where path.contains(",") {
-      throw Failure(description: "\(path): found a comma in the path, which the capture driver cannot take; rename the file")
+      throw Failure(
+        description: "\(path): found a comma in the path, which the capture driver cannot take; rename the file")
     }
-    let clear = plan.ports.indices.filter { plan.ports[$0].role == .clear && (port == nil || plan.ports[$0].name == port) }
+    let clear = plan.ports.indices.filter {
+      plan.ports[$0].role == .clear && (port == nil || plan.ports[$0].name == port)
+    }
     guard let first = clear.first, clear.count == 1 else {
       let names = plan.ports.filter { $0.role == .clear }.map(\.name).joined(separator: ", ")
-      throw Failure(description: "found \(clear.count) clear ports to use, expected one; name it with --port (clear ports: \(names))")
+      throw Failure(
+        description:
+          "found \(clear.count) clear ports to use, expected one; name it with --port (clear ports: \(names))")
     }
     let wanted = plan.ports[first].pair
-    guard let protected = plan.ports.indices.first(where: { plan.ports[$0].role == .protected && (wanted == nil || wanted == $0) })
+    guard
+      let protected = plan.ports.indices.first(where: {
+        plan.ports[$0].role == .protected && (wanted == nil || wanted == $0)
+      })
     else { throw Failure(description: "found no protected port in \(config), expected one") }
     return direction == .seal ? (first, protected) : (protected, first)
   }
@@ -71,7 +79,10 @@ struct FileGateway {
     do {
       while let record = try reader.next() {
         guard record.linkType == .ethernet else {
-          throw Failure(description: "\(input): packet \(count + 1) is not an Ethernet frame; seal and open take captures of link type Ethernet")
+          throw Failure(
+            description:
+              "\(input): packet \(count + 1) is not an Ethernet frame; seal and open take captures of link type Ethernet"
+          )
         }
         count += 1
       }

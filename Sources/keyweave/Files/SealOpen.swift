@@ -5,10 +5,14 @@ import Keys
 
 /// What `seal` and `open` share.
 struct FileOptions: ParsableArguments {
-  @Option(name: .long, help: "The configuration file; its ports are replaced by the captures.", completion: .file(extensions: ["yaml", "yml"]))
+  @Option(
+    name: .long, help: "The configuration file; its ports are replaced by the captures.",
+    completion: .file(extensions: ["yaml", "yml"]))
   var config: String
 
-  @Option(name: .customLong("in"), help: "A pcap or pcapng file of Ethernet frames.", completion: .file(extensions: ["pcap", "pcapng"]))
+  @Option(
+    name: .customLong("in"), help: "A pcap or pcapng file of Ethernet frames.",
+    completion: .file(extensions: ["pcap", "pcapng"]))
   var input: String
 
   @Option(name: .customLong("out"), help: "The pcap file to write.", completion: .file(extensions: ["pcap"]))

@@ -4,8 +4,8 @@ import Keys
 import Wire
 
 extension Configuration {
-  /// The data plane's form of this configuration, with the groups that are in force now. A route whose group is not (its keys
-  /// have expired) drops what it matches: nothing ever leaves in clear for want of a key.
+  /// The data plane's form of this configuration, with the groups that are in force now. A route whose group is not
+  /// (its keys have expired) drops what it matches: nothing ever leaves in clear for want of a key.
   func plan(groups: [TrustGroup]) -> GatewayPlan {
     var plan = GatewayPlan(name: name, deviceID: identity.deviceID)
     plan.wideID = identity.isWide
@@ -21,10 +21,13 @@ extension Configuration {
     plan.ports = ports.map { $0.planned(portIndex, groupIndex, defaultGroup) }
     for port in ports {
       // Both ends of a bump know each other.
-      if let pair = port.pair, let one = portIndex[port.name], let other = portIndex[pair] { plan.ports[other].pair = one }
+      if let pair = port.pair, let one = portIndex[port.name], let other = portIndex[pair] {
+        plan.ports[other].pair = one
+      }
     }
     plan.peers = peers.compactMap { peer in
-      guard let port = portIndex[peer.port], let source = ports[port].source(for: peer.nextHop, family: peer.address) else {
+      guard let port = portIndex[peer.port], let source = ports[port].source(for: peer.nextHop, family: peer.address)
+      else {
         return nil
       }
       var planned = GatewayPlan.Peer(
@@ -70,7 +73,8 @@ extension Configuration {
     settings.isDedicated = lcores.isDedicated
     settings.cores = lcores.cores.map(Int.init)
     if let capture, let port = ports.firstIndex(where: { $0.name == capture.port }) {
-      settings.capture = GatewaySettings.Capture(port: port, path: capture.file, limit: Int(clamping: capture.maxOctets))
+      settings.capture = GatewaySettings.Capture(
+        port: port, path: capture.file, limit: Int(clamping: capture.maxOctets))
     }
     return settings
   }
@@ -89,7 +93,9 @@ extension Configuration.Port {
     port.neighbours = neighbours.map { GatewayPlan.Neighbour(address: $0.address, mac: $0.hardware) }
     port.udpPort = udpPort
     // A default group that is not in force any more stays away: the file's default does not take its place.
-    if role == .protected { port.defaultGroup = self.defaultGroup == nil ? defaultGroup : self.defaultGroup.flatMap { groups[$0] } }
+    if role == .protected {
+      port.defaultGroup = self.defaultGroup == nil ? defaultGroup : self.defaultGroup.flatMap { groups[$0] }
+    }
     return port
   }
 

@@ -97,7 +97,9 @@ final class GatewayService: @unchecked Sendable {
       let new = try ConfigurationFile.load(path)
       let fields = new.configuration.restartFields(comparedTo: file.configuration)
       guard fields.isEmpty else {
-        throw GatewayError("found changes that only a restart can make: \(fields.joined(separator: ", ")); undo them, or restart the gateway")
+        throw GatewayError(
+          "found changes that only a restart can make: \(fields.joined(separator: ", ")); undo them, or restart the gateway"
+        )
       }
       let mistakes = new.keys.mistakes(replacing: file.keys)
       guard mistakes.isEmpty else { throw GatewayError(mistakes.map(\.description).joined(separator: "\n")) }

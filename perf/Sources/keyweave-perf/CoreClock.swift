@@ -1,4 +1,5 @@
 import CDPDK
+import Foundation
 
 /// Core cycles, measured without hardware counters, which virtual machines rarely have.
 ///
@@ -37,7 +38,32 @@ enum CoreClock {
     work()
     let ticks = dpdk_rdtsc() &- start
     let after = chain()
-    let linkCycles = Double(links) * cyclesPerLink + Double(links / 8)
-    return Double(ticks) * 2 * linkCycles / Double(before + after)
+    return Double(ticks) * 2 * chainCycles / Double(before + after)
   }
+
+  /// Core cycles that another thread ran while `work` waited: by the kernel's count of its time on a core, so that what else
+  /// runs on the machine counts as little as possible.
+  static func cycles(ofThread thread: String, _ work: () -> Void) -> Double {
+    func ran() -> Double {
+      let text = (try? String(contentsOfFile: "/proc/self/task/\(thread)/schedstat", encoding: .utf8)) ?? ""
+      return text.split(separator: " ").first.flatMap { Double($0) } ?? 0
+    }
+    let before = ran()
+    work()
+    let ticks = (ran() - before) * 1e-9 * Double(dpdk_get_tsc_hz())
+    // The fastest of some chains is one that nobody interrupted.
+    let fastest = (0..<16).map { _ in chain() }.min() ?? 1
+    return ticks * chainCycles / Double(fastest)
+  }
+
+  /// The thread whose name begins so; nil when there is none.
+  static func thread(named prefix: String) -> String? {
+    let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
+    return threads.first { thread in
+      let name = try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8)
+      return name?.hasPrefix(prefix) ?? false
+    }
+  }
+
+  private static var chainCycles: Double { Double(links) * cyclesPerLink + Double(links / 8) }
 }

@@ -55,8 +55,10 @@ struct EngineBenchmark<Engine: AEADEngine> {
       let keys = try LockedMemory(octets: Burst.count * KeyDerivation.keySize)
       let burst = Burst(length: length)
       defer { burst.free() }
-      let variant = Variant(context: .device, suite: suite, isWide: false).rawValue
-      var requests = (0..<Burst.count).map { DataKeyRequest(variant: variant, id: UInt64($0), epoch: 1) }
+      let variant = Variant(context: .device, suite: suite, isWide: false)
+      var requests = (0..<Burst.count).map {
+        DataKeyRequest(variant: variant, id: UInt64($0), epoch: 1, source: .unspecifiedIPv6)
+      }
       let measurement = Measurement(packets: Burst.count, samples: samples) {
         requests.withUnsafeMutableBufferPointer { requests in
           guard let base = requests.baseAddress else { return }

@@ -11,8 +11,17 @@ struct Measurement {
     let rounds = max(Int(50_000 / once), 1)
     let values = (0..<samples).map { _ in
       CoreClock.cycles { for _ in 0..<rounds { work() } } / Double(rounds * packets)
-    }.sorted()
+    }
+    self.init(sorted: values.sorted())
+  }
+
+  init(sorted values: [Double]) {
     median = values[values.count / 2]
     spread = (values[values.count * 9 / 10] - values[values.count / 10]) / 2
+  }
+
+  init(median: Double, spread: Double) {
+    self.median = median
+    self.spread = spread
   }
 }

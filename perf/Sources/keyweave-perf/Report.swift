@@ -33,7 +33,13 @@ struct Report {
     #if IPSEC_MB
       rows += engine(IPsecMBEngine.self, samples: samples)
     #endif
-    return rows + engine(OpenSSLEngine.self, samples: samples)
+    rows += engine(OpenSSLEngine.self, samples: samples)
+    return rows
+      + LoopBenchmark.Direction.allCases.map { direction in
+        Row(name: "gateway: \(direction.rawValue), pcap in, null out") {
+          try LoopBenchmark.measure(direction, length: $0, windows: samples / 10)
+        }
+      }
   }
 
   private func engine<Engine: AEADEngine>(_: Engine.Type, samples: Int) -> [Row] {

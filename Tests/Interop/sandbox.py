@@ -1,0 +1,257 @@
+"""A network of hosts and gateways on one machine, without root: namespaces, veth pairs, and real `keyweave run` processes.
+
+A script calls `enter` first: it goes on in user, mount, PID and network namespaces of its own, with the whole of which
+every process and interface disappears however the script ends. As root on a machine that does not allow user namespaces
+it does without that one.
+"""
+
+import contextlib
+import ctypes
+import json
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+ETH_P_ALL = 3
+CLONE_NEWNET = 0x40000000
+# linux/if_packet.h
+SOL_PACKET, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION = 263, 5, 6, 10
+TPACKET2 = struct.Struct("IIIHHIIHH")
+TPACKET2_ADDRESS, PACKET_TYPE = 32, 10
+STATUS_USER, STATUS_VLAN_VALID = 1, 16
+INSIDE = "KEYWEAVE_LAB_INSIDE"
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter():
+    """Runs the script again in namespaces of its own, and returns there."""
+    if os.environ.get(INSIDE):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+        os.mkdir("/run/netns")
+        return
+    for flags in ("-Urnmpf", "-nmpf"):
+        if subprocess.run(["unshare", flags, "true"], stderr=subprocess.DEVNULL).returncode == 0:
+            os.environ[INSIDE] = "1"
+            script = [sys.executable, "-B", *sys.argv]
+            os.execvp("unshare", ["unshare", flags, "--kill-child", "--mount-proc", *script])
+    sys.exit("no namespaces: allow user namespaces (sysctl kernel.unprivileged_userns_clone=1), or run this as root")
+
+
+class Node:
+    """A network namespace: a host, or what a gateway runs in."""
+
+    def __init__(self, name):
+        self.name = name
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        self.run("ip", "link", "set", "lo", "up")
+
+    def command(self, *words):
+        return ["ip", "netns", "exec", self.name, *words]
+
+    def run(self, *words, check=True, timeout=60):
+        """What the program printed, both ways; a failure is an error that shows it."""
+        done = subprocess.run(
+            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{self.name}: {' '.join(words)}: exit {done.returncode}\n{done.stdout}")
+        return done.stdout
+
+    def start(self, *words, log=subprocess.DEVNULL, environment=None):
+        return subprocess.Popen(
+            self.command(*words),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+
+    @contextlib.contextmanager
+    def inside(self):
+        """Sockets made within belong to this namespace. For this thread only."""
+        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.name}") as away:
+            switch(away)
+            try:
+                yield
+            finally:
+                switch(home)
+
+    def address(self, device, *addresses):
+        for address in addresses:
+            words = ["nodad"] if ":" in address else []
+            self.run("ip", "address", "add", address, "dev", device, *words)
+
+    def route(self, *gateways, to="default"):
+        for gateway in gateways:
+            self.run("ip", "-6" if ":" in gateway else "-4", "route", "add", to, "via", gateway)
+
+
+def switch(namespace):
+    if libc.setns(namespace.fileno(), CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def link(one, device, other, other_device, mtu=1500):
+    """A veth pair between two nodes; what the kernel would say by itself or leave to hardware is turned off."""
+    pair = ["ip", "link", "add", device, "netns", one.name, "type", "veth", "peer", other_device, "netns", other.name]
+    subprocess.run(pair, check=True)
+    for node, name in ((one, device), (other, other_device)):
+        node.run("ip", "link", "set", name, "mtu", str(mtu))
+        if isinstance(node, Gateway):
+            node.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1")
+        else:
+            # A veth neither computes nor checks a sum that was left to it, and passes on segments larger than its MTU.
+            node.run("ethtool", "-K", name, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+    for node, name in ((one, device), (other, other_device)):
+        node.run("ip", "link", "set", name, "up")
+
+
+class Gateway(Node):
+    """A namespace with a `keyweave run`, its files in `directory`."""
+
+    def __init__(self, name, keyweave, directory, **configuration):
+        super().__init__(name)
+        self.keyweave = keyweave
+        self.directory = directory
+        self.socket_path = f"{directory}/{name}.sock"
+        self.record = f"{directory}/{name}.record"
+        self.log = f"{directory}/{name}.log"
+        self.process = None
+        self.configure(**configuration)
+
+    def configure(self, **configuration):
+        """Writes the file: JSON is YAML too."""
+        self.configuration = {"name": self.name, "control_socket": self.socket_path, "keys": "keys.yaml", **configuration}
+        self.configuration["identity"].setdefault("record", self.record)
+        self.path = f"{self.directory}/{self.name}.yaml"
+        with open(self.path, "w") as file:
+            json.dump(self.configuration, file, indent=1)
+
+    def launch(self, environment=None):
+        with open(self.log, "a") as log:
+            self.process = self.start(self.keyweave, "run", "--config", self.path, log=log, environment=environment)
+
+    def ready(self, timeout=20):
+        """Waits until the control socket answers."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"{self.name} ended: {self.output()}"
+            with contextlib.suppress(OSError):
+                self.ask("ping")
+                return self
+            time.sleep(0.005)
+        raise AssertionError(f"{self.name} is not ready after {timeout} s: {self.output()}")
+
+    def ask(self, command):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+            channel.settimeout(10)
+            channel.connect(self.socket_path)
+            channel.sendall(json.dumps({"command": command}).encode() + b"\n")
+            answer = b""
+            while not answer.endswith(b"\n"):
+                octets = channel.recv(65536)
+                if not octets:
+                    break
+                answer += octets
+        return json.loads(answer)
+
+    def output(self):
+        with open(self.log) as log:
+            return log.read()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(20)
+        assert status == 0, f"{self.name}: exit {status}\n{self.output()}"
+
+
+class Sniffer:
+    """Takes every frame at a device, from outside of the program that sends it: (time, frame, sent by this side).
+
+    The kernel's ring is used because a socket's own queue is too short without root, and because it tells the VLAN tag
+    that the kernel took off. `lost` counts frames that found the ring full.
+    """
+
+    VERSION2, TIMEOUT = 1, 0.05
+
+    def __init__(self, node, device, outgoing=True, mtu=1500, frames=4096):
+        self.size = 2048 if mtu <= 1500 else 16384
+        self.count = frames if mtu <= 1500 else frames // 4
+        block = max(65536, self.size)
+        with node.inside():
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self.socket.setsockopt(SOL_PACKET, PACKET_VERSION, self.VERSION2)
+            ring = struct.pack("IIII", block, self.size * self.count // block, self.size, self.count)
+            self.socket.setsockopt(SOL_PACKET, PACKET_RX_RING, ring)
+            self.socket.bind((device, ETH_P_ALL))
+        self.ring = mmap.mmap(self.socket.fileno(), self.size * self.count)
+        self.next = 0
+        self.outgoing = outgoing
+        self.frames = []
+        self.lost = 0
+        self.running = True
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while self.running:
+            if not self.read():
+                select.select([self.socket], [], [], self.TIMEOUT)
+
+    def read(self):
+        """Empties the ring; whether there was anything in it."""
+        found = False
+        while True:
+            start = self.next * self.size
+            status, length, kept, mac, _, seconds, nanoseconds, tci, tpid = TPACKET2.unpack_from(self.ring, start)
+            if not status & STATUS_USER:
+                return found
+            sent = self.ring[start + TPACKET2_ADDRESS + PACKET_TYPE] == socket.PACKET_OUTGOING
+            if self.outgoing or not sent:
+                assert kept == length, "a frame that is larger than the ring's"
+                frame = self.ring[start + mac : start + mac + length]
+                if status & STATUS_VLAN_VALID:
+                    frame = frame[:12] + struct.pack(">HH", tpid or 0x8100, tci) + frame[12:]
+                self.frames.append((seconds + nanoseconds * 1e-9, frame, sent))
+            struct.pack_into("I", self.ring, start, 0)
+            self.next = (self.next + 1) % self.count
+            found = True
+
+    def take(self):
+        """The frames so far, which are then forgotten."""
+        taken, self.frames = self.frames, []
+        _, lost = struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        self.lost += lost
+        return taken
+
+    def stop(self):
+        """The frames that were not taken."""
+        self.running = False
+        self.thread.join()
+        self.read()
+        frames = self.take()
+        self.ring.close()
+        self.socket.close()
+        return frames
+
+
+def wait(condition, what, timeout=10, interval=0.02):
+    """The first true value of condition()."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(interval)
+    raise AssertionError(f"not within {timeout} s: {what}")
