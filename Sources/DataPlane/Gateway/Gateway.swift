@@ -16,29 +16,38 @@ package protocol RunningGateway: AnyObject, Sendable {
 extension GatewaySettings {
   /// Starts a gateway: environment, ports, lcores.
   package func start(plan: GatewayPlan, groups: [TrustGroup]) throws -> any RunningGateway {
-    try engine.decide().engine.run(Starter(settings: self, plan: plan, groups: groups))
+    let gateway = try prepare(plan: plan, groups: groups)
+    try gateway.launch()
+    return gateway
+  }
+
+  /// Everything but the lcores and threads: for an owner that moves them himself, or launches them later.
+  package func prepare(plan: GatewayPlan, groups: [TrustGroup]) throws -> any SteppedGateway {
+    try engine.decide().engine.run(Maker(settings: self, plan: plan, groups: groups))
   }
 }
 
-private struct Starter: EngineUser {
+private struct Maker: EngineUser {
   let settings: GatewaySettings
   let plan: GatewayPlan
   let groups: [TrustGroup]
 
-  func use<Engine: LcoreEngine>(_: Engine.Type) throws -> any RunningGateway {
+  func use<Engine: LcoreEngine>(_: Engine.Type) throws -> any SteppedGateway {
     try Gateway<Engine>(settings: settings, plan: plan, groups: groups)
   }
 }
 
 /// Owner of everything that lcores use: it makes it before they start, swaps tables under them by RCU, frees it after
 /// them.
-final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
+final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   let settings: GatewaySettings
   let startedAt = NodeSystem.clock()
   /// For key tables; lcores have engines of their own.
   let engine: Engine
   let ports: [LivePort]
   let pool: UnsafeMutableRawPointer
+  /// Buffers of datagrams put together from fragments.
+  let wholes: UnsafeMutableRawPointer
   let neighbours: NeighbourMap
   let lcoreCounters: [Counters]
   let slowPathCounters = Counters()
@@ -50,13 +59,15 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
   private let returned: UnsafeMutableRawPointer
   private let qsbr: UnsafeMutableRawPointer
   private let shared: UnsafeMutablePointer<LcoreShared>
-  private let workers: [UnsafeMutablePointer<Worker<Engine>>]
+  let workers: [UnsafeMutablePointer<Worker<Engine>>]
   private let flow = FlowKey.random()
   private var threads: [ControlThread] = []
   private let lock = Mutex(())
   private var current: Snapshot
   private var plan: GatewayPlan
   private var isStopped = false
+  private let buffersAtStart: Int
+  private(set) var buffersLost = 0
 
   init(settings: GatewaySettings, plan: GatewayPlan, groups: [TrustGroup]) throws {
     self.settings = settings
@@ -68,10 +79,12 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     let build = try GatewayParts<Engine>(settings: settings, plan: plan)
     engine = build.engine
     pool = build.pool
+    wholes = build.wholes
     ports = build.ports
     neighbours = build.neighbours
     punted = build.punted
     returned = build.returned
+    buffersAtStart = build.bufferCount
     qsbr = build.qsbr
     lcoreCounters = (0..<settings.lcores).map { _ in Counters() }
 
@@ -126,11 +139,10 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     slowPath = SlowPathThread(
       punted: punted, returned: returned, pool: pool, neighbours: neighbours, counters: slowPathCounters, ports: ports)
     slowPath.configure(plan)
-    startThreads()
-    try launch()
   }
 
-  private func startThreads() {
+  /// Starts the threads and the lcores.
+  func launch() throws {
     threads.append(ControlThread(name: "slow path", interval: 100) { [slowPath] in slowPath.round() })
     if let keeper {
       threads.append(
@@ -140,9 +152,6 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
         })
     }
     if let capture { threads.append(ControlThread(name: "capture", interval: 500) { capture.write() }) }
-  }
-
-  private func launch() throws {
     for (number, worker) in workers.enumerated() {
       dpdk_rcu_qsbr_thread_register(qsbr, UInt32(number))
       let error = dpdk_eal_remote_launch(Engine.lcoreEntry, worker, EAL.ealNumber(of: number))
@@ -207,6 +216,7 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     dpdk_store_release(&shared.pointee.stopping, 2)
     for number in workers.indices { _ = dpdk_eal_wait_lcore(EAL.ealNumber(of: number)) }
     threads.forEach { $0.stop() }
+    slowPath.giveUp()
     slowPath.drain()
     for worker in workers {
       worker.pointee.finish()
@@ -215,6 +225,19 @@ final class Gateway<Engine: LcoreEngine>: RunningGateway, @unchecked Sendable {
     }
     capture?.finish()
     ports.forEach { $0.close() }
+    buffersLost = buffersAtStart - freeBuffers.reduce(0, +)
+    free()
+  }
+
+  /// Counters stay, for the status of a gateway that has stopped.
+  private func free() {
+    dpdk_ring_free(punted)
+    dpdk_ring_free(returned)
+    dpdk_rcu_qsbr_free(qsbr)
+    neighbours.free()
+    dpdk_mempool_free(wholes)
+    dpdk_mempool_free(pool)
+    shared.deallocate()
   }
 }
 

@@ -65,9 +65,10 @@ final class LivePort: @unchecked Sendable {
     }
     status = dpdk_eth_dev_info_get(dpdkPort, &info)
     let octets = info.mac
-    mac = [octets.0, octets.1, octets.2, octets.3, octets.4, octets.5].reduce(MACAddress.zero) {
+    let own = [octets.0, octets.1, octets.2, octets.3, octets.4, octets.5].reduce(MACAddress.zero) {
       MACAddress(rawValue: $0.rawValue << 8 | UInt64($1))
     }
+    mac = own.isZero ? RingWire.address(of: dpdkPort) : own
     driver = withUnsafeBytes(of: info.driver) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
   }
 
