@@ -189,7 +189,7 @@ import Wire
     let good = TrustGroup(name: "good", rootKeys: [try rootKey(.trustRegion, 1, first: 16)])
     let bad = TrustGroup(name: "bad", rootKeys: [])
     let error = try #require(throws: KeyTableError.self) { try KeyTable([good, bad], with: library) }
-    #expect(error.description.contains("trust_groups[1].rootKeys: found 0, expected 1 to 3 root keys"))
+    #expect(error.description.contains("trust_groups[1].root_keys: found 0, expected 1 to 3 root keys"))
   }
 
   /// Root keys, master keys and data keys are nowhere in the process's memory once everything that held them is gone.

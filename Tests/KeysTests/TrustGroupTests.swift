@@ -23,7 +23,7 @@ import Testing
     one.maxIOffset = 16
     #expect(
       paths(one) == [
-        "trust_groups[0].name", "trust_groups[0].epochPeriod", "trust_groups[0].max_coffset",
+        "trust_groups[0].name", "trust_groups[0].epoch_period", "trust_groups[0].max_coffset",
         "trust_groups[0].max_ioffset",
       ])
     one.name = "x"
@@ -35,15 +35,15 @@ import Testing
     one.maxCOffset = 255
     one.maxIOffset = 15
     #expect(paths(one) == [])
-    #expect(paths(group([])) == ["trust_groups[0].rootKeys"])
+    #expect(paths(group([])) == ["trust_groups[0].root_keys"])
   }
 
   @Test func refusesTwoOfALevelAndOddIDs() throws {
     var root = try rootKey(.trustRegion, 1, first: 10)
     root.id = Array(repeating: 1, count: 18)
-    #expect(paths(group([root])) == ["trust_groups[0].rootKeys[0].id"])
+    #expect(paths(group([root])) == ["trust_groups[0].root_keys[0].id"])
     let twins = group([try rootKey(.userGroup, 1, first: 10), try rootKey(.userGroup, 2, first: 20)])
-    #expect(paths(twins) == ["trust_groups[0].rootKeys[1].level"])
+    #expect(paths(twins) == ["trust_groups[0].root_keys[1].level"])
   }
 
   @Test(arguments: [(6, 7, 9), (5, 7, 8), (7, 7, 8), (8, 7, 6), (6, 7, 7), (255, 0, 1), (6, 7, UInt64.max)])
@@ -63,24 +63,24 @@ import Testing
     root.previous = nil
     root.current.index = .max
     root.next?.index = 0
-    #expect(paths(group([root])) == ["trust_groups[0].rootKeys[0].next.index"])
+    #expect(paths(group([root])) == ["trust_groups[0].root_keys[0].next.index"])
     root.current.index = 0
     root.next = nil
     root.previous = try generation(.max, 1)
-    #expect(paths(group([root])) == ["trust_groups[0].rootKeys[0].previous.index"])
+    #expect(paths(group([root])) == ["trust_groups[0].root_keys[0].previous.index"])
   }
 
   @Test func refusesEqualKeysOfWhateverLevelAndGeneration() throws {
     var root = try rootKey(.trustRegion, 1, first: 10)
     root.previous?.key = try key(12)
-    #expect(paths(group([root])) == ["trust_groups[0].rootKeys[0].next.key"])
+    #expect(paths(group([root])) == ["trust_groups[0].root_keys[0].next.key"])
     // 12 is the first level's next and the second level's previous: equal, and their XOR is zero.
     let two = group([try rootKey(.trustRegion, 1, first: 10), try rootKey(.userGroup, 2, first: 12)])
-    #expect(paths(two) == ["trust_groups[0].rootKeys[1].previous.key", "trust_groups[0].rootKeys"])
+    #expect(paths(two) == ["trust_groups[0].root_keys[1].previous.key", "trust_groups[0].root_keys"])
   }
 
   @Test func refusesAnXOROfZero() throws {
-    #expect(paths(group([try rootKey(.trustRegion, 1, first: 0)])) == ["trust_groups[0].rootKeys"])
+    #expect(paths(group([try rootKey(.trustRegion, 1, first: 0)])) == ["trust_groups[0].root_keys"])
     // 1 ^ 2 ^ 3 with no two equal.
     let three = group([
       RootKey(level: .taskGroup, id: Array(repeating: 3, count: 16), current: try generation(1, 3)),
@@ -88,14 +88,14 @@ import Testing
       RootKey(level: .userGroup, id: Array(repeating: 2, count: 16), current: try generation(1, 2)),
     ])
     let problem = try #require(TrustGroup.problems(in: [three]).first)
-    #expect(problem.path == "trust_groups[0].rootKeys")
+    #expect(problem.path == "trust_groups[0].root_keys")
     #expect(problem.message.contains("trust-region 1, user-group 1, task-group 1"))
   }
 
   @Test func refusesGroupsThatCannotBeToldApart() throws {
     var one = group([try rootKey(.trustRegion, 1, first: 10), try rootKey(.userGroup, 2, first: 20)], name: "one")
     var two = group([try rootKey(.userGroup, 2, first: 33), try rootKey(.trustRegion, 1, first: 43)], name: "two")
-    #expect(paths(one, two) == ["trust_groups[1].rootKeys"])
+    #expect(paths(one, two) == ["trust_groups[1].root_keys"])
     two.rootKeys[0].id[15] = 9
     #expect(paths(one, two) == [])
     one.isDefault = true
@@ -126,7 +126,7 @@ import Testing
     var new = old
     #expect(new.problems(replacing: old, at: "g").isEmpty)
     new.epochPeriod = 60
-    #expect(new.problems(replacing: old, at: "g").map(\.path) == ["g.epochPeriod"])
+    #expect(new.problems(replacing: old, at: "g").map(\.path) == ["g.epoch_period"])
     new.rootKeys[1] = try #require(new.rootKeys[1].rotated(newNext: try key(77)))
     #expect(new.problems(replacing: old, at: "g").isEmpty)
   }

@@ -1,6 +1,6 @@
 internal import CDPDK
-package import Keys
-package import Wire
+internal import Keys
+internal import Wire
 
 /// What a running gateway tells about itself: plain values, no key octets.
 package struct GatewayStatus: Sendable, Codable {
