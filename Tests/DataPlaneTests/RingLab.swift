@@ -119,6 +119,12 @@ final class Station {
   /// Onto the fabric, in a frame from a router there.
   func fromFabric(_ packet: [UInt8]) { put(Packet.frame(to: fabric.mac, from: Self.router, packet), on: fabric) }
 
+  /// A security header and what follows it, from station 1 over UDP.
+  func fromPeer(_ packet: [UInt8], source: String = "192.0.2.1") {
+    fromFabric(Packet.ipv4(from: source, to: outerAddress, Packet.udp(50000, 4500, packet)))
+  }
+  private var outerAddress: String { "\(plan.ports[1].addresses[0].address)" }
+
   func put(_ frame: [UInt8], on wire: RingWire, then isRun: Bool = true) {
     let isPut = frame.withUnsafeBytes { gateway.put($0, on: wire, queue: 0) }
     #expect(isPut)
@@ -158,6 +164,11 @@ final class Station {
 final class Couple {
   let one: Station
   let two: Station
+
+  init(one: Station, two: Station) {
+    self.one = one
+    self.two = two
+  }
 
   init(
     groups: [TrustGroup] = [Keyring.train], engine: EngineChoice = .auto, _ edit: (inout GatewayPlan) -> Void = { _ in }

@@ -1,3 +1,4 @@
+import Testing
 import Wire
 
 /// Packets as the tests' own code builds them, octet by octet: nothing of Wire's codecs is used.
@@ -13,13 +14,15 @@ enum Packet {
 
   static func word(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
 
-  /// Of the address as it is written.
+  /// Of the address as it is written: ::ffff:10.1.0.2 has sixteen octets.
   static func octets(_ text: String) -> [UInt8] {
-    guard let address = IPAddress(text) else { return [] }
-    let all = (0..<16).map {
-      UInt8(truncatingIfNeeded: ($0 < 8 ? address.high : address.low) >> UInt64(56 - 8 * ($0 % 8)))
+    if text.hasPrefix("::ffff:") { return [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF] + octets(String(text.dropFirst(7))) }
+    guard let address = IPAddress(text) else {
+      Issue.record("no address: \(text)")
+      return []
     }
-    return address.isIPv4 && text.contains(".") && !text.contains(":") ? Array(all[12...]) : all
+    let all = (0..<16).map { UInt8(truncatingIfNeeded: ($0 < 8 ? address.high : address.low) >> UInt64(56 - 8 * ($0 % 8))) }
+    return address.isIPv4 ? Array(all[12...]) : all
   }
 
   static func ipv4(
