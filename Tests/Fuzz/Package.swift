@@ -15,6 +15,9 @@ let package = Package(
     .executableTarget(
       name: "fuzz",
       dependencies: ["CLibFuzzer", .product(name: "KeyweaveModules", package: keyweave)], packageAccess: false,
-      swiftSettings: [.enableUpcomingFeature("MemberImportVisibility"), .unsafeFlags(["-package-name", packageName])]),
+      swiftSettings: [
+        .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
+        .unsafeFlags(["-package-name", packageName]),
+      ]),
   ]
 )

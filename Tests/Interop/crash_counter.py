@@ -18,9 +18,9 @@ import time
 
 import audit
 import captures
-import sandbox as lab
 import outer
 import reference
+import sandbox
 
 PERIOD = 60
 HOST_ADDRESS, FAR_ADDRESS = "10.1.0.2", "10.2.0.2"
@@ -35,15 +35,15 @@ class Test:
         self.audit = audit.Audit([self.group])
         with open(os.open(f"{directory}/keys.yaml", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             file.write(reference.keys_yaml([self.group]))
-        self.host, self.far = lab.Node("host"), lab.Node("far")
-        self.gateway = lab.Gateway("gateway", keyweave, directory, **self.configuration())
-        lab.link(self.host, "eth0", self.gateway, "clear")
-        lab.link(self.gateway, "fabric", self.far, "eth0")
+        self.host, self.far = sandbox.Node("host"), sandbox.Node("far")
+        self.gateway = sandbox.Gateway("gateway", keyweave, directory, **self.configuration())
+        sandbox.link(self.host, "eth0", self.gateway, "clear")
+        sandbox.link(self.gateway, "fabric", self.far, "eth0")
         self.host.address("eth0", f"{HOST_ADDRESS}/24")
         self.host.route("10.1.0.1")
         self.mac = self.gateway.run("cat", "/sys/class/net/clear/address").strip()
         self.host.run("ip", "neighbour", "add", "10.1.0.1", "lladdr", self.mac, "dev", "eth0")
-        self.sniffer = lab.Sniffer(self.far, "eth0", outgoing=False, frames=16384)
+        self.sniffer = sandbox.Sniffer(self.far, "eth0", outgoing=False, frames=16384)
         self.environment = self.make_clock()
         self.boot("a")
         self.last_epoch = None
@@ -128,7 +128,7 @@ class Test:
             assert self.gateway.process.poll() is None, self.gateway.output()
             return self.sniffer.frames
 
-        lab.wait(found, "a sealed packet", timeout, interval=0.002)
+        sandbox.wait(found, "a sealed packet", timeout, interval=0.002)
 
     def check(self, low=None, high=None):
         """Judges what came out since the last call. Epochs must not go back, and be within low...high if those are given."""
@@ -260,7 +260,7 @@ def records(test):
     test.gateway.ready()
     os.replace(shutil.copy2(old, old + ".copy"), record)
     test.set_clock(test.offset + 2 * PERIOD)
-    lab.wait(lambda: not test.gateway.ask("status")["counter"]["sealing"], "sealing stops once the record is not its own")
+    sandbox.wait(lambda: not test.gateway.ask("status")["counter"]["sealing"], "sealing stops once the record is not its own")
     time.sleep(0.05)
     test.check()
     time.sleep(0.2)
@@ -412,5 +412,5 @@ def main():
 
 
 if __name__ == "__main__":
-    lab.enter()
+    sandbox.enter()
     main()

@@ -38,6 +38,11 @@ def solicitation(sender, target):
         sender + group + message
 
 
+def anyone(network):
+    """An address of the network that nobody has: who poses as a real neighbour gets its packets, as everywhere with ARP."""
+    return network + bytes([random.randrange(3, 255)])
+
+
 def flood(sender, port, count):
     """Invented neighbours on the link and off it, requests and replies nobody asked for."""
     network = bytes([10, 1, 0]) if port == "clear" else bytes([192, 0, 2])
@@ -47,13 +52,13 @@ def flood(sender, port, count):
     for _ in range(count):
         kind = random.randrange(5)
         if kind == 0:
-            frame = arp(1, network + random.randbytes(1), own)
+            frame = arp(1, anyone(network), own)
         elif kind == 1:
             frame = arp(1, random.randbytes(4), own)
         elif kind == 2:
-            frame = arp(2, network + random.randbytes(1), own)
+            frame = arp(2, anyone(network), own)
         elif kind == 3:
-            frame = arp(1, network + random.randbytes(1), network + random.randbytes(1))
+            frame = arp(1, anyone(network), anyone(network))
         else:
             frame = solicitation(prefix + random.randbytes(6), own6)
         try:

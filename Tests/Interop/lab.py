@@ -95,17 +95,17 @@ def start(gateway):
 
 
 def settled(gateway):
-    """The status when nothing is under way; every packet must have been counted exactly once."""
+    """The status when nothing is under way (fragments wait two seconds for the others, packets three for a neighbour): every
+    packet must have been counted exactly once."""
     last = None
     for _ in range(100):
         now = status(gateway)
-        if last is not None and now["totals"]["in"] == last["totals"]["in"]:
-            totals = now["totals"]
-            expect(totals["in"] == totals["out"] + totals["drops"], f"{gateway}: in is not out + drops: {totals}")
+        totals = now["totals"]
+        if last == totals and totals["in"] == totals["out"] + totals["drops"]:
             return now
-        last = now
+        last = totals
         time.sleep(0.1)
-    sys.exit(f"FAIL: {gateway} never comes to rest: {last['totals']}")
+    sys.exit(f"FAIL: {gateway} does not come to rest with in = out + drops: {last}")
 
 
 def reaches(count=3):
@@ -170,6 +170,8 @@ class Flow:
         time.sleep(0.5)
         self.done.set()
         self.threads[1].join()
+        self.sender.close()
+        self.receiver.close()
         missing = [number for number in range(self.sent) if number not in self.arrived]
         twice = [number for number, count in self.arrived.items() if count > 1]
         return missing, twice

@@ -24,6 +24,7 @@ CLONE_NEWNET = 0x40000000
 # linux/if_packet.h
 SOL_PACKET, PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION = 263, 5, 6, 10
 TPACKET2 = struct.Struct("IIIHHIIHH")
+PACKET_AUXDATA, AUXDATA = 8, struct.Struct("IIIHHHH")
 TPACKET2_ADDRESS, PACKET_TYPE = 32, 10
 STATUS_USER, STATUS_VLAN_VALID = 1, 16
 INSIDE = "KEYWEAVE_LAB_INSIDE"
@@ -174,6 +175,35 @@ class Gateway(Node):
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(20)
         assert status == 0, f"{self.name}: exit {status}\n{self.output()}"
+
+
+def tag(node, device, inner, control, mtu=1500):
+    """Gives the node a device whose frames pass `device` with a VLAN tag (priority and number).
+
+    It is what a VLAN interface would be, which not every kernel has: a child copies frames until the script ends.
+    """
+    link(node, inner, node, f"{inner}-tagged", mtu)
+    for silent in (device, f"{inner}-tagged"):
+        node.run("sysctl", "-qw", f"net.ipv6.conf.{silent}.disable_ipv6=1")
+    with node.inside():
+        sides = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) for _ in range(2)]
+        for side, name in zip(sides, (f"{inner}-tagged", device)):
+            side.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            side.bind((name, ETH_P_ALL))
+    if os.fork():
+        return
+    while True:
+        for side in select.select(sides, [], [])[0]:
+            frame, ancillary, _, address = side.recvmsg(65536, 64)
+            if address[2] == socket.PACKET_OUTGOING:
+                continue
+            status, *_, tci, tpid = AUXDATA.unpack(ancillary[0][2])
+            is_tagged = status & STATUS_VLAN_VALID and (tpid, tci) == (0x8100, control)
+            with contextlib.suppress(OSError):
+                if side is sides[0]:
+                    sides[1].send(frame[:12] + struct.pack(">HH", 0x8100, control) + frame[12:])
+                elif is_tagged:
+                    sides[0].send(frame)
 
 
 class Sniffer:

@@ -6,6 +6,9 @@ internal import Synchronization
 final class CaptureFile: @unchecked Sendable {
   struct Failure: Error, CustomStringConvertible { let description: String }
 
+  /// Packets on their way to the file.
+  static let buffers = 4095
+
   let tap: CaptureTap
   let path: String
   private let descriptor: Int32
@@ -30,7 +33,7 @@ final class CaptureFile: @unchecked Sendable {
       throw Failure(description: "capture file \(path): \(String(cString: strerror(errno)))")
     }
     let room = dpdk_pcapng_mbuf_size(UInt32(largest)) + 256
-    guard let pool = dpdk_pktmbuf_pool_create("capture-\(name)", 4095, 64, UInt16(min(room, 65535))),
+    guard let pool = dpdk_pktmbuf_pool_create("capture-\(name)", UInt32(Self.buffers), 64, UInt16(min(room, 65535))),
       let ring = dpdk_ring_create("capture-\(name)", 4096, false, true),
       let file = dpdk_pcapng_fdopen(descriptor, "keyweave", "protected side, as captured by the gateway itself")
     else {

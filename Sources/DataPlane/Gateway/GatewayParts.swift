@@ -20,15 +20,11 @@ struct GatewayParts<Engine: AEADEngine> {
   /// Octets that sealing adds at most: Ethernet with a tag, IPv6, UDP, security header, Payload Info Header, ICV.
   private static var overhead: Int { 18 + 40 + 8 + 128 + 4 + 16 }
   private static var headroom: Int { 128 }
+  private static var wholeBuffers: Int { 255 }
+  /// Mebibytes: forwarding tables of 32 + 64, twice during a reload, and what DPDK itself takes.
+  private static var fixedMemory: Int { 288 }
 
   init(settings: GatewaySettings, plan: GatewayPlan) throws {
-    var eal = EAL.Settings()
-    eal.lcores = settings.lcores
-    eal.cores = settings.isDedicated ? settings.cores : []
-    eal.pciAddresses = plan.ports.map(\.device).filter(PortDevice.isPCIAddress)
-    eal.memory = settings.memory
-    try EAL.start(eal)
-    engine = try Engine()
     let largest = plan.ports.map { Int($0.mtu) }.max() ?? 1500
     let interfaces = plan.ports.count { PortDevice.isInterface($0.device) }
     // The packet socket's driver wants buffers as large as its ring's frames.
@@ -36,18 +32,28 @@ struct GatewayParts<Engine: AEADEngine> {
       plan.ports.filter { PortDevice.isInterface($0.device) }
       .map { PacketRings(mtu: $0.mtu, queues: settings.lcores, interfaces: interfaces).frameSize }.max() ?? 0
     let room = Self.headroom + max(22 + largest, frame) + Self.overhead
-    let count = max(8191, plan.ports.count * settings.lcores * 2 * Self.descriptors + 4095)
+    let wanted = max(8191, plan.ports.count * settings.lcores * 2 * Self.descriptors + 4095)
+    let count = largest > 4096 ? wanted / 2 : wanted
+    // A datagram of eight fragments, the most that reassembly takes, as long as a buffer can be.
+    let whole = min(65535, Self.headroom + Self.overhead + 8 * largest)
+    let captured = settings.capture == nil ? 0 : CaptureFile.buffers * (largest + 512)
+
+    var eal = EAL.Settings()
+    eal.lcores = settings.lcores
+    eal.cores = settings.isDedicated ? settings.cores : []
+    eal.pciAddresses = plan.ports.map(\.device).filter(PortDevice.isPCIAddress)
+    eal.memory = Self.fixedMemory + (count * (room + 256) + Self.wholeBuffers * whole + captured) >> 20
+    try EAL.start(eal)
+    engine = try Engine()
     let name = "\(plan.name.prefix(12))"
     guard room <= 65535,
-      let pool = dpdk_pktmbuf_pool_create("kw-\(name)", UInt32(largest > 4096 ? count / 2 : count), 256, UInt16(room))
+      let pool = dpdk_pktmbuf_pool_create("kw-\(name)", UInt32(count), 256, UInt16(room))
     else {
       throw GatewayError(
         "no memory for \(count) packet buffers of \(room) octets: \(String(cString: dpdk_last_error())). Run `keyweave doctor`."
       )
     }
-    // A datagram of eight fragments, the most that reassembly takes, as long as a buffer can be.
-    let whole = min(65535, Self.headroom + Self.overhead + 8 * largest)
-    guard let wholes = dpdk_pktmbuf_pool_create("kw-\(name)-whole", 255, 0, UInt16(whole)),
+    guard let wholes = dpdk_pktmbuf_pool_create("kw-\(name)-whole", UInt32(Self.wholeBuffers), 0, UInt16(whole)),
       let neighbours = NeighbourMap(name: "kw-\(name)"),
       let punted = dpdk_ring_create("kw-\(name)-punted", Self.ringSize, false, true),
       let returned = dpdk_ring_create("kw-\(name)-returned", Self.ringSize, true, true),

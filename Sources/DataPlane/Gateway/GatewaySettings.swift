@@ -30,8 +30,6 @@ package struct GatewaySettings: Sendable {
   package var cores: [Int] = []
   package var time: Time
   package var capture: Capture?
-  /// Mebibytes for DPDK.
-  package var memory = 1024
 
   package init(time: Time) { self.time = time }
 }

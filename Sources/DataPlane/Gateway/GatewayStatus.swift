@@ -1,6 +1,6 @@
 internal import CDPDK
-package import Keys
-package import Wire
+internal import Keys
+internal import Wire
 
 /// What a running gateway tells about itself: plain values, no key octets.
 package struct GatewayStatus: Sendable, Codable {
@@ -147,7 +147,7 @@ extension Gateway {
       return GatewayStatus.Port(
         name: pair.0.name, device: pair.0.device, role: pair.0.role == .clear ? "clear" : "protected",
         mode: "\(pair.0.mode)", driver: pair.1.driver, mac: "\(pair.1.mac)", mtu: Int(pair.0.mtu),
-        link: pair.1.info.link_up, received: lcoreCounters.reduce(0) { $0 + $1.received(onPort: index) },
+        link: pair.1.isUp, received: lcoreCounters.reduce(0) { $0 + $1.received(onPort: index) },
         sent: lcoreCounters.reduce(0) { $0 + $1.sent(onPort: index) }, missed: statistics.imissed,
         errors: statistics.ierrors + statistics.oerrors + statistics.rx_nombuf)
     }

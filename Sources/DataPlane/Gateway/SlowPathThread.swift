@@ -24,7 +24,7 @@ final class SlowPathThread: @unchecked Sendable {
     self.punted = punted
     self.counters = counters
     self.ports = ports
-    links = ports.map { $0.info.link_up }
+    links = ports.map { $0.isUp }
     logic = SlowPath()
     output = Output(pool: pool, returned: returned, neighbours: neighbours, counters: counters)
   }
@@ -94,7 +94,7 @@ final class SlowPathThread: @unchecked Sendable {
   /// A port that came back announces itself: switches and neighbours may have forgotten it.
   private func checkLinks(now: UInt64) {
     for (index, port) in ports.enumerated() {
-      let isUp = port.info.link_up
+      let isUp = port.isUp
       if isUp && !links[index] { logic.linkUp(port: UInt16(index), now: now, output: &output) }
       links[index] = isUp
     }

@@ -1,5 +1,5 @@
 internal import CDPDK
-package import Wire
+internal import Wire
 
 /// One thread's counters: written by that thread alone, read by anyone, so that no count costs a locked instruction.
 ///

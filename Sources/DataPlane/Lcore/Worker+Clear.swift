@@ -9,6 +9,8 @@ struct ClearItem {
   var length: Int
   var isIPv4: Bool
   var flow: InnerFlow
+  /// Its source sent it in fragments, which were put together here (transport mode).
+  var isMended = false
 }
 
 /// The way of a clear packet:

@@ -10,7 +10,7 @@ internal import Wire
 extension Worker {
   /// Steps 1 and 2 of a clear packet's way on the clear side of a bump.
   @inline(__always)
-  mutating func classifyBump(_ mbuf: Mbuf, port: Int) {
+  mutating func classifyBump(_ mbuf: Mbuf, port: Int, isMended: Bool = false) {
     guard let frame = EthernetView(mbuf.bytes.bytes) else { return discard(mbuf, .malformedFrame) }
     guard frame.etherType == EtherType.ipv4 || frame.etherType == EtherType.ipv6 else {
       return passBump(mbuf, etherType: frame.etherType, port: port)
@@ -28,7 +28,9 @@ extension Worker {
     }
     destinations[clearCount] = flow.destination
     (clear + clearCount).initialize(
-      to: ClearItem(mbuf: mbuf, l3: l3, length: Self.packetLength(bytes, isIPv4: isIPv4), isIPv4: isIPv4, flow: flow))
+      to: ClearItem(
+        mbuf: mbuf, l3: l3, length: Self.packetLength(bytes, isIPv4: isIPv4), isIPv4: isIPv4, flow: flow,
+        isMended: isMended))
     clearCount &+= 1
   }
 
@@ -48,7 +50,7 @@ extension Worker {
     else {
       return discard(whole, .outerFragment)
     }
-    classifyBump(whole, port: port)
+    classifyBump(whole, port: port, isMended: true)
   }
 
   /// ARP and neighbour discovery cross a bump as they are; other traffic that is not IP only where unmatched traffic
@@ -80,8 +82,9 @@ extension Worker {
       let smallest = item.isIPv4 ? 68 : 1280
       let word = UInt16(
         bigEndian: mbuf.data.loadUnaligned(fromByteOffset: item.l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
-      let mayFragment = item.isIPv4 && word & IPv4Header.dontFragment == 0
-      // What the source cannot make smaller is fragmented outside: no path carries IPv6 in less than 1280 octets.
+      let mayFragment = item.isMended || item.isIPv4 && word & IPv4Header.dontFragment == 0
+      // What the source cannot make smaller, or did already, is fragmented outside: no path carries IPv6 in less than
+      // 1280 octets.
       if !mayFragment && item.length > max(room, smallest) {
         return punt(
           mbuf,
@@ -90,7 +93,9 @@ extension Worker {
             l3Offset: UInt16(truncatingIfNeeded: item.l3)))
       }
     }
-    guard total <= 0xFFFF else { return discard(mbuf, .tooBig) }
+    guard total <= 0xFFFF, total <= mtu || canFragment(isIPv4: item.isIPv4, headers: item.flow.transportOffset) else {
+      return discard(mbuf, .tooBig)
+    }
     if view.mssClamp && item.flow.protocolNumber == IPProtocol.tcp {
       clamp(item, room: mtu &- added &- SecurityHeader.icvLength)
     }
@@ -155,6 +160,10 @@ extension Worker {
     return extensions.nextHeaderOffset
   }
 
+  /// The library puts the Fragment header right behind the IPv6 header, where extension headers may have to come first.
+  @inline(__always)
+  private func canFragment(isIPv4: Bool, headers: Int) -> Bool { isIPv4 || headers == IPv6Header.length }
+
   /// An opened segment gets its IP header back and leaves on the other side of the bump.
   @inline(__always)
   mutating func deliverTransport(_ item: ProtectedItem, _ opened: OpenItem, _ inner: InnerPayload, port: Int) {
@@ -181,8 +190,8 @@ extension Worker {
     let mtu = Int(view.ports[pair].mtu)
     if length > mtu {
       // A datagram that came in fragments and was put together before it was sealed.
-      guard item.isIPv4 else { return discard(mbuf, .tooBig) }
-      return fragment(mbuf, etherLength: item.l3, isIPv4: true, mtu: mtu) { $0.transmitter.send($1, port: pair) }
+      guard canFragment(isIPv4: item.isIPv4, headers: item.upper &- item.l3) else { return discard(mbuf, .tooBig) }
+      return fragment(mbuf, etherLength: item.l3, isIPv4: item.isIPv4, mtu: mtu) { $0.transmitter.send($1, port: pair) }
     }
     transmitter.send(mbuf, port: pair)
   }

@@ -13,8 +13,8 @@ package enum EAL {
     /// Processor numbers to bind lcores to; empty: they float over all.
     package var cores: [Int] = []
     package var pciAddresses: [String] = []
-    /// Mebibytes. Touched pages only count, so this is a ceiling: two forwarding tables of 64 MiB and the packet pools.
-    package var memory = 1024
+    /// Mebibytes, at most; without hugepages only touched pages count.
+    package var memory = 512
     package init() {}
   }
 

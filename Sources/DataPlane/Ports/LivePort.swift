@@ -10,6 +10,8 @@ final class LivePort: @unchecked Sendable {
   let mac: MACAddress
   let driver: String
   private let vdevName: String?
+  /// The kernel interface behind a packet socket.
+  private let interface: String?
   private var isClosed = false
 
   var isVirtual: Bool { vdevName != nil }
@@ -17,6 +19,7 @@ final class LivePort: @unchecked Sendable {
   init(port: GatewayPlan.Port, device: PortDevice, queues: Int, descriptors: UInt16, pool: UnsafeMutableRawPointer)
     throws(Failure)
   {
+    interface = PortDevice.isInterface(port.device) ? port.device : nil
     let number: Int32
     switch device {
     case .pci(let address):
@@ -84,6 +87,18 @@ final class LivePort: @unchecked Sendable {
     var info = dpdk_port_info()
     if !isClosed { _ = dpdk_eth_dev_info_get(dpdkPort, &info) }
     return info
+  }
+
+  /// Whether the link is up. The packet socket's driver always says so: for its ports the interface is asked.
+  var isUp: Bool {
+    guard let interface else { return info.link_up }
+    let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return false }
+    defer { Glibc.close(descriptor) }
+    var request = ifreq()
+    withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: interface.utf8.prefix($0.count - 1)) }
+    guard ioctl(descriptor, UInt(SIOCGIFFLAGS), &request) == 0 else { return false }
+    return Int(request.ifr_ifru.ifru_flags) & Int(IFF_RUNNING) != 0
   }
 
   var statistics: dpdk_port_stats {

@@ -89,13 +89,13 @@ struct StatusReport {
     var table = TextTable(
       ["trust group", "root key", "id", "previous", "current", "next", "epoch", "period"], right: [3, 4, 5, 6, 7])
     for group in status.groups {
-      for (index, key) in group.root_keys.enumerated() {
+      for (index, key) in group.rootKeys.enumerated() {
         table.add([
           index == 0 ? group.name + (group.default ? " (default)" : "") : "", key.level,
           String(key.id.prefix(12)) + (key.id.count > 12 ? "…" : ""), key.previous.map { "\($0)" } ?? "",
           "\(key.current)", key.next.map { "\($0)" } ?? "",
-          index == 0 ? (group.seal_epoch ?? group.open_epoch).map { "\($0)" } ?? "" : "",
-          index == 0 ? "\(group.epoch_period) s" : "",
+          index == 0 ? (group.sealEpoch ?? group.openEpoch).map { "\($0)" } ?? "" : "",
+          index == 0 ? "\(group.epochPeriod) s" : "",
         ])
       }
     }

@@ -9,7 +9,7 @@ struct Target: Sendable {
   let run: @Sendable (RawSpan) -> Void
 
   static let all = [
-    frame, securityHeader, payload, text, open, configuration, keysFile, controlRequest,
+    frame, securityHeader, payload, text, open, capture, configuration, keysFile, controlRequest,
   ]
 }
 

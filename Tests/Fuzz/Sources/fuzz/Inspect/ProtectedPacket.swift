@@ -1,0 +1,1 @@
+../../../../../Sources/keyweave/Inspect/ProtectedPacket.swift
