@@ -27,7 +27,9 @@ package final class RingWire: @unchecked Sendable {
     }
     incoming = rings[0]
     outgoing = rings[1]
-    let port = dpdk_eth_from_rings(name, incoming.map { UnsafeMutableRawPointer?($0) }, outgoing.map { UnsafeMutableRawPointer?($0) }, UInt32(queues))
+    let port = dpdk_eth_from_rings(
+      name, incoming.map { UnsafeMutableRawPointer?($0) }, outgoing.map { UnsafeMutableRawPointer?($0) }, UInt32(queues)
+    )
     guard port >= 0 else { throw Failure(description: "port \(name): \(String(cString: dpdk_last_error()))") }
     device = "port:\(port)"
     mac = Self.address(of: UInt16(port))
