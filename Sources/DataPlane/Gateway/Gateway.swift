@@ -160,6 +160,12 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   }
 
   private static func snapshot(plan: GatewayPlan, keys: KeyTable, ports: [LivePort]) throws -> Snapshot {
+    guard plan.ports.count == ports.count else {
+      throw GatewayError("\(plan.ports.count) ports instead of \(ports.count): a restart is needed for that (ports)")
+    }
+    guard plan.wideID || plan.deviceID >> 32 == 0 else {
+      throw GatewayError("an ID of more than 8 hex digits without wide IDs (identity.device_id)")
+    }
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
       guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {

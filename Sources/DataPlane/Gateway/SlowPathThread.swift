@@ -133,14 +133,14 @@ final class SlowPathThread: @unchecked Sendable {
 
     private func generate(_ bytes: UnsafeRawBufferPointer, behind: Int, intent: SlowPathRing.Intent, port: UInt16) {
       counters.add(.generated)
-      guard let source = bytes.baseAddress, let mbuf = dpdk_pktmbuf_alloc(pool), behind + bytes.count <= mbuf.tailroom
-      else {
+      guard let source = bytes.baseAddress, let mbuf = dpdk_pktmbuf_alloc(pool) else {
         return counters.add(.generatedDropped)
       }
+      mbuf.markGenerated()
+      guard behind + bytes.count <= mbuf.tailroom else { return discard(mbuf, .noBuffer) }
       dpdk_pktmbuf_set(mbuf, UInt16(mbuf.headroom), UInt16(behind + bytes.count))
       mbuf.data.initializeMemory(as: UInt8.self, repeating: 0, count: behind)
       (mbuf.data + behind).copyMemory(from: source, byteCount: bytes.count)
-      mbuf.markGenerated()
       give(mbuf, intent: intent, port: port)
     }
 
