@@ -26,6 +26,9 @@ let swift: [SwiftSetting] = [
 /// Settings of the modules that name an engine.
 let engines: [SwiftSetting] = swift + (ipsecMB ? [.define("IPSEC_MB")] : [])
 
+/// Functions are bound when the program starts: the resolver would save vector registers, with keys in them, on the stack.
+let bindNow = LinkerSetting.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])
+
 let package = Package(
   name: "keyweave",
   products: [
@@ -43,7 +46,7 @@ let package = Package(
       linkerSettings: [
         "rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_fib", "rte_rcu", "rte_ip_frag",
         "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_net_af_packet", "rte_bus_vdev",
-      ].map { .linkedLibrary($0) }),
+      ].map { .linkedLibrary($0) } + [bindNow]),
     .target(name: "COpenSSL", path: "CShims/COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
     .target(name: "Wire", swiftSettings: swift + [.strictMemorySafety()]),
     .target(name: "Keys", dependencies: ["Wire"], swiftSettings: swift),

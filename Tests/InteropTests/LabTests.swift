@@ -105,7 +105,6 @@ import Testing
     try wait { Self.processes(marked: mark).contains { $0.hasPrefix("sleep") } }
     #expect(Self.processes(marked: mark).count >= 5)
     kill(process.processIdentifier, signal)
-    process.waitUntilExit()
     try wait { Self.processes(marked: mark).isEmpty }
   }
 

@@ -254,11 +254,10 @@ enum KeyMemory {
   private static let most = 4 << 20
 
   static func budget(lcores: Int, interfaces: Int) -> (open: Int, seal: Int) {
-    var octets = most
-    if interfaces > 0 || LockedMemory.limit != nil {
-      let limit = LockedMemory.limit.map { Int(clamping: $0) } ?? Int.max
-      octets = min(most, (min(limit, PacketRings.keptForKeys + 0) - reserve) / max(1, lcores))
-    }
-    return (max(0, octets / 8 * 7), max(0, octets / 8))
+    let limit = LockedMemory.limit.map { Int(clamping: $0) } ?? Int.max
+    // The packet sockets' rings take what they are allowed to.
+    let left = interfaces > 0 ? min(limit, PacketRings.keptForKeys) : limit
+    let octets = min(most, max(0, left - reserve) / max(1, lcores))
+    return (octets / 8 * 7, octets / 8)
   }
 }

@@ -59,17 +59,17 @@ struct PacketRings {
 
   /// Octets of RLIMIT_MEMLOCK that rings leave to keys and the data-key caches.
   static let keptForKeys = 2 << 20
+  /// Octets of one ring, where nothing limits them: some milliseconds of 10 Gb/s.
+  private static let most = 8 << 20
 
   init(mtu: UInt16, queues: Int, interfaces: Int, lockLimit: Int = Self.lockLimit) {
     // A frame slot holds the packet socket's header (68 octets), the Ethernet header, two tags and the packet.
     let frame = Int(mtu) + 18 + 4 + 68
-    frameSize = frame <= 2048 ? 2048 : frame <= 4096 ? 4096 : 16384
+    frameSize = frame <= 2048 ? 2048 : (frame + 4095) & ~4095
     blockSize = max(4096, frameSize)
     let share = max(0, lockLimit - Self.keptForKeys) / max(1, interfaces * queues * 2)
-    let most = frameSize == 16384 ? 256 : 1024
-    var count = most
-    while count > 32 && count * frameSize > share { count /= 2 }
-    frameCount = count
+    // Even, as a block of small frames holds two.
+    frameCount = max(32, min(Self.most / frameSize, share / frameSize)) & ~1
   }
 
   var arguments: String { "framesz=\(frameSize),framecnt=\(frameCount),blocksz=\(blockSize)" }

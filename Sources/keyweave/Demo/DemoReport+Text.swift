@@ -29,7 +29,7 @@ extension DemoReport {
       }
       if !failures.isEmpty { lines += [""] + run.logs.split(separator: "\n").map(String.init) }
     }
-    let checks = runs.flatMap { $0.checks.map(\.passed) + $0.searches.map(\.passed) }
+    let checks = runs.flatMap(\.verdicts)
     let right = checks.count { $0 }
     let sum = "\(right) of \(checks.count) checks passed in \(Figures.fixed(seconds, 1)) s"
     lines += ["", "\(passed ? paint.good("PASS") : paint.bad("FAIL"))  \(sum)"]
@@ -50,21 +50,23 @@ extension DemoRun {
 
   fileprivate func gatewayLines(_ paint: Paint) -> [String] {
     var table = TextTable(
-      ["gateway", "engine", "in", "out", "dropped", "sealed", "opened", "in = out + dropped"], right: [2, 3, 4, 5, 6])
+      ["gateway", "engine", "in", "out", "dropped", "sealed", "opened", "lost under way", ""],
+      right: [2, 3, 4, 5, 6, 7])
     for counts in gateways {
       let totals = counts.totals
       table.add([
         counts.gateway, counts.engine, Figures.count(totals.in), Figures.count(totals.out), Figures.count(totals.drops),
-        Figures.count(totals.sealed), Figures.count(totals.opened),
-        totals.balances ? paint.good("ok") : paint.bad("FAIL"),
+        Figures.count(totals.sealed), Figures.count(totals.opened), Figures.count(counts.lost),
+        counts.passed ? paint.good("ok") : paint.bad("FAIL"),
       ])
     }
-    var lines = table.lines
+    var lines =
+      table.lines + ["  ok: in = out + dropped, nothing refused; lost: sealed by one, not opened by the other"]
     for counts in gateways {
       let reasons = counts.drops.filter { $0.value > 0 }.sorted { $0.key < $1.key }
       guard !reasons.isEmpty else { continue }
       let text = reasons.map { "\(Figures.count($0.value)) \($0.key)" }.joined(separator: ", ")
-      lines.append("  \(counts.gateway) dropped: \(text)")
+      lines += TextTable.wrapped("\(counts.gateway) dropped: \(text)", to: 96).map { "  \($0)" }
     }
     return lines
   }

@@ -19,6 +19,17 @@ struct DemoGatewayCounts: Codable {
   var totals: GatewayStatus.Totals
   var drops: [String: UInt64]
   var engine: String
+  /// What it sealed and the other did not open: lost in a full ring on the way.
+  var lost: UInt64 = 0
+  var passed = false
+
+  /// Each packet counted once, some opened, none refused, and no more opened than the other sealed.
+  mutating func judge(other: DemoGatewayCounts) {
+    lost = totals.sealed >= other.totals.opened ? totals.sealed - other.totals.opened : 0
+    passed =
+      totals.balances && totals.opened > 0 && totals.opened <= other.totals.sealed && drops["authentication"] == nil
+      && drops["malformed"] == nil
+  }
 }
 
 /// What a search of the captures for clear text found.
@@ -58,6 +69,11 @@ struct DemoRun: Codable {
   }
 }
 
+extension DemoRun {
+  /// Of everything that can fail.
+  var verdicts: [Bool] { checks.map(\.passed) + gateways.map(\.passed) + searches.map(\.passed) }
+}
+
 /// Everything the demo found out.
 struct DemoReport: Codable {
   var runs: [DemoRun] = []
@@ -69,7 +85,7 @@ struct DemoReport: Codable {
   var passed: Bool {
     !runs.isEmpty
       && runs.allSatisfy { run in
-        run.checks.allSatisfy(\.passed) && run.searches.allSatisfy(\.passed)
+        run.gateways.count == 2 && run.verdicts.allSatisfy { $0 }
       }
   }
 }

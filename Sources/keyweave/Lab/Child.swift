@@ -48,13 +48,19 @@ final class Child {
       posix_spawn_file_actions_destroy(&actions)
       posix_spawnattr_destroy(&attributes)
     }
+    // Whoever started us may have blocked signals; programs of the lab shall not inherit that.
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    var mode = POSIX_SPAWN_SETSIGMASK
     if let log {
       let flags = O_WRONLY | O_CREAT | O_TRUNC
       posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
       posix_spawn_file_actions_addopen(&actions, 1, log + ".out", flags, 0o600)
       posix_spawn_file_actions_addopen(&actions, 2, log + ".err", flags, 0o600)
-      posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
+      mode |= POSIX_SPAWN_SETPGROUP
     }
+    posix_spawnattr_setflags(&attributes, Int16(mode))
     var variables = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
     // ip and ethtool live where an ordinary user's PATH does not look.
     variables["PATH"] = (variables["PATH"] ?? "/usr/bin:/bin") + ":/usr/sbin:/sbin"

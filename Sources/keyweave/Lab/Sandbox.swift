@@ -27,9 +27,13 @@ enum Sandbox {
       ["setpriv", "--pdeathsig", "KILL", "unshare"] + flags + [program] + arguments(door[0]))
     Sandbox.child.store(child.pid, ordering: .sequentiallyConsistent)
     close(door[0])
+    var ends = sigset_t()
+    sigemptyset(&ends)
     for number in [SIGINT, SIGTERM, SIGHUP] {
       signal(number) { received in Sandbox.abandon(received) }
+      sigaddset(&ends, number)
     }
+    pthread_sigmask(SIG_UNBLOCK, &ends, nil)
     tellProcess(below: child.pid, door[1])
     while true {
       var status: Int32 = 0

@@ -1,33 +1,3 @@
-import DataPlane
-
-/// What the gateways' own counts must say of each other.
-enum DemoCounts {
-  /// Each packet counted once, and nothing opened that the other side had not sealed.
-  static func checks(_ gateways: [DemoGatewayCounts]) -> [DemoCheck] {
-    var checks = gateways.map { counts in
-      DemoCheck(
-        name: "\(counts.gateway): in = out + dropped", sent: "\(Figures.count(counts.totals.in)) in",
-        arrived: "\(Figures.count(counts.totals.out)) out, \(Figures.count(counts.totals.drops)) dropped",
-        passed: counts.totals.balances,
-        account: "the gateway's counts do not add up: \(counts.totals)")
-    }
-    guard gateways.count == 2 else { return checks }
-    for (from, to) in [(gateways[0], gateways[1]), (gateways[1], gateways[0])] {
-      let sealed = from.totals.sealed
-      let opened = to.totals.opened
-      let forged = to.drops["authentication"] ?? 0
-      checks.append(
-        DemoCheck(
-          name: "\(from.gateway) to \(to.gateway)", sent: "\(Figures.count(sealed)) sealed",
-          arrived:
-            "\(Figures.count(opened)) opened, \(Figures.count(sealed > opened ? sealed - opened : 0)) lost under way",
-          passed: opened > 0 && opened <= sealed && forged == 0,
-          account: "\(to.gateway) opened \(opened) of \(sealed) packets; it dropped \(to.drops)"))
-    }
-    return checks
-  }
-}
-
 extension DemoSearch {
   /// Searches the fabric's capture for everything that was said in clear, and the clear side's for the same, so that it is
   /// known that the search finds what is there.
