@@ -1,6 +1,8 @@
 #if !__has_include(<rte_config.h>)
 #error "DPDK's headers are missing: run `make deps`"
 #else
+#include <time.h>
+
 #include <rte_config.h>
 
 #include <errno.h>
@@ -331,11 +333,18 @@ void *dpdk_pcapng_fdopen(int fd, const char *application, const char *comment) {
 }
 uint32_t dpdk_pcapng_mbuf_size(uint32_t length) { return rte_pcapng_mbuf_size(length); }
 dpdk_mbuf *dpdk_pcapng_copy(uint16_t port, uint16_t queue, const dpdk_mbuf *m, void *pool, bool outgoing) {
-  // 22.11 takes its time base anew in every call, so that a time read before the call lies before the base and wraps around to
-  // the year 2251: ten microseconds more keep it ahead.
-  uint64_t now = rte_get_tsc_cycles() + rte_get_tsc_hz() / 100000;
-  return (dpdk_mbuf *)rte_pcapng_copy(port, queue, real(m), pool, UINT32_MAX, now,
-                                      outgoing ? RTE_PCAPNG_DIRECTION_OUT : RTE_PCAPNG_DIRECTION_IN);
+  struct rte_mbuf *copy = rte_pcapng_copy(port, queue, real(m), pool, UINT32_MAX, rte_get_tsc_cycles(),
+                                          outgoing ? RTE_PCAPNG_DIRECTION_OUT : RTE_PCAPNG_DIRECTION_IN);
+  // 22.11 takes its time base anew in every call: a time read before lies before the base, and wraps around to the year 2251. So
+  // the clock's own nanoseconds are written, in the block's fourth and fifth word (the interface block says 10^-9).
+  struct timespec now;
+  if (copy && clock_gettime(CLOCK_REALTIME, &now) == 0) {
+    uint64_t nanoseconds = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint32_t *words = rte_pktmbuf_mtod(copy, uint32_t *);
+    words[3] = (uint32_t)(nanoseconds >> 32);
+    words[4] = (uint32_t)nanoseconds;
+  }
+  return (dpdk_mbuf *)copy;
 }
 long dpdk_pcapng_write_packets(void *file, dpdk_mbuf **mbufs, uint16_t count) {
   return rte_pcapng_write_packets(file, reals(mbufs), count);

@@ -18,7 +18,9 @@ extension RingTests {
       var reasons: Set<String> = []
       for positive in file.positive {
         let station = try Station(2, groups: [Self.group(positive)], time: .any) { plan in
-          plan.policies = [.init(group: 0, speaks: Station.prefixes("0.0.0.0/0", "::/0"), forms: Set(PayloadForm.allCases))]
+          plan.policies = [
+            .init(group: 0, speaks: Station.prefixes("0.0.0.0/0", "::/0"), forms: Set(PayloadForm.allCases))
+          ]
         }
         // The gateway serves no pool of connections.
         let isConnection = positive.v >> 1 & 3 == 1
@@ -48,7 +50,8 @@ extension RingTests {
         }
         station.finish()
       }
-      #expect(reasons.isSuperset(of: ["malformed", "version", "variant", "unknown-key", "authentication"]), "\(reasons)")
+      #expect(
+        reasons.isSuperset(of: ["malformed", "version", "variant", "unknown-key", "authentication"]), "\(reasons)")
     }
 
     private static func group(_ vector: VectorFile.Positive) throws -> TrustGroup {
@@ -67,7 +70,8 @@ extension RingTests {
     /// What the gateway seals, the independent implementation opens.
     @Test func referenceOpensWhatIsSealed() throws {
       for shape in [
-        RoundTrips.Shape(), .init(engine: .openSSL, suite: .aes128), .init(carriage: .ip, suite: .aes128, context: .sourceAddress),
+        RoundTrips.Shape(), .init(engine: .openSSL, suite: .aes128),
+        .init(carriage: .ip, suite: .aes128, context: .sourceAddress),
         .init(outer: 6, context: .sourceAddress, options: false), .init(outer: 6, carriage: .ip, isWide: true),
       ] {
         let station = try Station(1, engine: shape.engine) { RoundTrips.edit(&$0, shape, coffset: 7, ioffset: 2) }
@@ -98,7 +102,8 @@ extension RingTests {
       let inner: [([UInt8], String)] = [
         ([], "malformed-inner"), ([0x50], "malformed-inner"), ([0x45] + Packet.pattern(18), "malformed-inner"),
         (Array(Self.packet().dropLast()), "malformed-inner"), ([0, 0, 143, 0] + Packet.pattern(13), "malformed-inner"),
-        ([0, 0, 17, 1], "malformed-inner"), ([0, 0, 59, 0] + Packet.pattern(50), "dummy"), ([0, 0, 17, 0], "policy-inner"),
+        ([0, 0, 17, 1], "malformed-inner"), ([0, 0, 59, 0] + Packet.pattern(50), "dummy"),
+        ([0, 0, 17, 0], "policy-inner"),
         ([0, 0, 143, 0] + Packet.pattern(60), "policy-inner"),
       ]
       for (packet, wanted) in zip(try Reference.seal(inner.map(\.0)), inner) {
@@ -136,7 +141,9 @@ extension RingTests {
       #expect(station.taken().count == 7)
       // Its own answers are counted apart.
       let before = station.gateway.status.totals
-      (0..<12).forEach { _ in station.fromHost(Packet.ipv4(from: "10.1.0.2", to: "10.1.0.1", protocol: 1, Packet.echo([]))) }
+      (0..<12).forEach { _ in
+        station.fromHost(Packet.ipv4(from: "10.1.0.2", to: "10.1.0.1", protocol: 1, Packet.echo([])))
+      }
       let after = station.gateway.status.totals
       #expect(after.generatedOut - before.generatedOut == 7 && after.generatedDrops - before.generatedDrops == 5)
       station.finish()
@@ -144,7 +151,9 @@ extension RingTests {
 
     @Test func floodOfPings() throws {
       let station = try Station(1)
-      let ping = Packet.frame(to: station.clear.mac, from: Station.host, Packet.ipv4(from: "10.1.0.2", to: "10.1.0.1", protocol: 1, Packet.echo([])))
+      let ping = Packet.frame(
+        to: station.clear.mac, from: Station.host,
+        Packet.ipv4(from: "10.1.0.2", to: "10.1.0.1", protocol: 1, Packet.echo([])))
       for _ in 0..<1200 {
         station.put(ping, on: station.clear, then: false)
         station.gateway.step(lcore: 0)
@@ -152,7 +161,9 @@ extension RingTests {
       #expect(station.drops == ["slow-path-full": 1200 - 1023])
       station.run()
       let drops = station.drops
-      #expect((drops["handled"] ?? 0) + (drops["slow-path-full"] ?? 0) == 1200 && (200...300).contains(drops["handled"] ?? 0), "\(drops)")
+      #expect(
+        (drops["handled"] ?? 0) + (drops["slow-path-full"] ?? 0) == 1200 && (200...300).contains(drops["handled"] ?? 0),
+        "\(drops)")
       station.finish()
     }
 
@@ -166,8 +177,11 @@ extension RingTests {
         sealing.peers = [1]
         plan.frames[0] = sealing
       }
-      var size = 65000
-      while size > 0, !Packet.pattern(size).withUnsafeBytes({ station.gateway.put($0, on: station.clear, queue: 0) }) { size -= 1 }
+      let octets = Packet.pattern(65000)
+      var size = octets.count
+      while size > 0, !octets[..<size].withUnsafeBytes({ station.gateway.put($0, on: station.clear, queue: 0) }) {
+        size -= 1
+      }
       let drops = station.drops { station.run() }
       #expect(drops == ["no-buffer": 1], "\(size)")
       station.finish()

@@ -6,10 +6,14 @@ extension RingTests {
   /// What a router owes its neighbours: hops, sizes, marks, checksums, and silence where nothing may pass.
   @Suite struct Forwarding {
     private static let payload = Packet.udp(1000, 2000, Packet.pattern(100))
-    private static func v4(ttl: UInt8 = 64, tos: UInt8 = 0, to: String = "10.2.0.2", from: String = "10.1.0.2") -> [UInt8] {
+    private static func v4(ttl: UInt8 = 64, tos: UInt8 = 0, to: String = "10.2.0.2", from: String = "10.1.0.2")
+      -> [UInt8]
+    {
       Packet.ipv4(from: from, to: to, tos: tos, ttl: ttl, payload)
     }
-    private static func v6(hops: UInt8 = 64, tos: UInt8 = 0, to: String = "2001:db8:2::2", from: String = "2001:db8:1::2") -> [UInt8] {
+    private static func v6(
+      hops: UInt8 = 64, tos: UInt8 = 0, to: String = "2001:db8:2::2", from: String = "2001:db8:1::2"
+    ) -> [UInt8] {
       Packet.ipv6(from: from, to: to, trafficClass: tos, hops: hops, payload)
     }
 
@@ -44,7 +48,9 @@ extension RingTests {
         #expect(couple.carry(packet: packet).inner.isEmpty)
         let back = couple.two.taken()
         #expect(back.count == 1 && couple.two.drops["hop-limit"] != nil)
-        for frame in back { couple.one.put(Couple.readdressed(frame, to: couple.one.fabric.mac), on: couple.one.fabric) }
+        for frame in back {
+          couple.one.put(Couple.readdressed(frame, to: couple.one.fabric.mac), on: couple.one.fabric)
+        }
         let answers = couple.one.takenClear()
         #expect(answers.count == 1)
         let answer = Array(try #require(answers.first).dropFirst(14))
@@ -101,11 +107,14 @@ extension RingTests {
         $0.ports[1].mtu = 1500
         $0.mssClamp = isClamped
       }
-      for (offered, isIPv4) in [(1460, true), (1361, true), (1360, true), (536, true), (1440, false), (1341, false), (1340, false)] {
+      for (offered, isIPv4) in [
+        (1460, true), (1361, true), (1360, true), (536, true), (1440, false), (1341, false), (1340, false),
+      ] {
         let (from, to) = isIPv4 ? ("10.1.0.2", "10.2.0.2") : ("2001:db8:1::2", "2001:db8:2::2")
         let segment = Packet.syn(from: from, to: to, mss: offered)
         let packet =
-          isIPv4 ? Packet.ipv4(from: from, to: to, protocol: 6, segment) : Packet.ipv6(from: from, to: to, next: 6, segment)
+          isIPv4
+          ? Packet.ipv4(from: from, to: to, protocol: 6, segment) : Packet.ipv6(from: from, to: to, next: 6, segment)
         let frame = try #require(couple.carry(packet: packet).inner.first)
         let got = Array(frame.dropFirst(14 + (isIPv4 ? 20 : 40)))
         let most = 1500 - Self.overhead - (isIPv4 ? 40 : 60)
@@ -185,7 +194,8 @@ extension RingTests {
         for number in 3...5 {
           plan.peers.append(
             .init(
-              name: "p\(number)", address: Station.address("192.0.2.\(number)"), source: Station.address("192.0.2.1"), port: 1,
+              name: "p\(number)", address: Station.address("192.0.2.\(number)"), source: Station.address("192.0.2.1"),
+              port: 1,
               nextHop: Station.address("192.0.2.\(number)")))
         }
         plan.routes = plan.routes.map { route in
@@ -260,13 +270,19 @@ extension RingTests {
         guard case .seal(let sealing)? = plan.routes.first?.action else { return }
         plan.routes += Station.prefixes("0.0.0.0/0", "::/0").map { .init(prefix: $0, action: .seal(sealing)) }
       }
-      let to = ["224.0.0.5", "239.1.2.3", "255.255.255.255", "169.254.1.1", "127.0.0.1", "0.0.0.0", "ff02::5", "ff0e::1", "fe80::99", "::1", "::"]
+      let to = [
+        "224.0.0.5", "239.1.2.3", "255.255.255.255", "169.254.1.1", "127.0.0.1", "0.0.0.0", "ff02::5", "ff0e::1",
+        "fe80::99", "::1", "::",
+      ]
       for destination in to {
         let packet = destination.contains(":") ? Self.v6(to: destination) : Self.v4(to: destination)
         #expect(station.drops { station.fromHost(packet) } == ["no-route": 1], "\(destination)")
       }
-      for source in ["169.254.1.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "127.0.0.1", "fe80::99", "::", "ff02::1", "::1"] {
-        let packet = source.contains(":") ? Self.v6(to: "2001:db8:9::1", from: source) : Self.v4(to: "10.9.0.1", from: source)
+      for source in [
+        "169.254.1.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "127.0.0.1", "fe80::99", "::", "ff02::1", "::1",
+      ] {
+        let packet =
+          source.contains(":") ? Self.v6(to: "2001:db8:9::1", from: source) : Self.v4(to: "10.9.0.1", from: source)
         #expect(station.drops { station.fromHost(packet) } == ["no-route": 1], "\(source)")
       }
       // What a link gave to many is for no router (RFC 1812, section 5.3.4), whatever address it bears.
@@ -307,7 +323,10 @@ extension RingTests {
       let couple = try Couple()
       let one = couple.one
       one.fromHost(Packet.ipv4(from: "10.1.0.2", to: "10.1.0.1", protocol: 1, Packet.echo(Packet.pattern(56))))
-      one.fromHost(Packet.ipv6(from: "2001:db8:1::2", to: "2001:db8:1::1", next: 58, Packet.echo6(from: "2001:db8:1::2", to: "2001:db8:1::1", [1, 2])))
+      one.fromHost(
+        Packet.ipv6(
+          from: "2001:db8:1::2", to: "2001:db8:1::1", next: 58,
+          Packet.echo6(from: "2001:db8:1::2", to: "2001:db8:1::1", [1, 2])))
       let answers = one.takenClear()
       #expect(answers.map { $0[14] >> 4 == 4 ? $0[34] : $0[54] } == [0, 129] && one.drops["handled"] == 2)
       // From the fabric, in clear, to the protected port's address.
@@ -320,11 +339,15 @@ extension RingTests {
       let couple = try Couple()
       let pings = [
         Packet.ipv4(from: "10.1.0.2", to: "10.2.0.1", protocol: 1, Packet.echo(Packet.pattern(56))),
-        Packet.ipv6(from: "2001:db8:1::2", to: "2001:db8:2::1", next: 58, Packet.echo6(from: "2001:db8:1::2", to: "2001:db8:2::1", [1, 2])),
+        Packet.ipv6(
+          from: "2001:db8:1::2", to: "2001:db8:2::1", next: 58,
+          Packet.echo6(from: "2001:db8:1::2", to: "2001:db8:2::1", [1, 2])),
       ]
       for ping in pings {
         #expect(couple.carry(packet: ping).inner.isEmpty)
-        for frame in couple.two.taken() { couple.one.put(Couple.readdressed(frame, to: couple.one.fabric.mac), on: couple.one.fabric) }
+        for frame in couple.two.taken() {
+          couple.one.put(Couple.readdressed(frame, to: couple.one.fabric.mac), on: couple.one.fabric)
+        }
         let answer = try #require(couple.one.takenClear().first)
         #expect(answer[14] >> 4 == 4 ? answer[34] == 0 : answer[54] == 129)
       }
@@ -354,8 +377,14 @@ extension RingTests {
         ("not-for-us", Self.v6(to: "2001:db8:f::7", from: "2001:db8:f::9")),
         // Nobody reaches an IPv4 address with an IPv6 header.
         ("not-for-us", Self.v6(to: "::ffff:192.0.2.1", from: "2001:db8:f::9")),
-        ("outer-icmp", Packet.ipv4(from: "192.0.2.9", to: "192.0.2.1", protocol: 1, [3, 4, 0, 0, 0, 0, 5, 0] + Self.v4())),
-        ("outer-icmp", Packet.ipv6(from: "2001:db8:f::9", to: "2001:db8:f::1", next: 58, [2, 0, 0, 0, 0, 0, 5, 0] + Self.v6())),
+        (
+          "outer-icmp",
+          Packet.ipv4(from: "192.0.2.9", to: "192.0.2.1", protocol: 1, [3, 4, 0, 0, 0, 0, 5, 0] + Self.v4())
+        ),
+        (
+          "outer-icmp",
+          Packet.ipv6(from: "2001:db8:f::9", to: "2001:db8:f::1", next: 58, [2, 0, 0, 0, 0, 0, 5, 0] + Self.v6())
+        ),
         ("unprotected", Packet.ipv4(from: "192.0.2.9", to: "192.0.2.1", protocol: 1, Packet.echo([], type: 0))),
         ("checksum", Self.v4(to: "192.0.2.1").setting(9, at: 1)),
         ("malformed-frame", Packet.ipv4(from: "192.0.2.9", to: "192.0.2.1", [0x11, 0x94])),
@@ -374,7 +403,8 @@ extension RingTests {
       let back = try #require(station.clear.take())
       #expect(Array(back.dropFirst(14)) == RoundTrips.hopped(Self.v4(to: "10.1.0.2", from: "198.51.100.7"), by: 1))
       #expect(station.drops { station.fromFabric(Self.v4(to: "10.1.0.2", from: "198.51.101.7")) } == ["unprotected": 1])
-      #expect(station.drops { station.fromFabric(Self.v4(ttl: 1, to: "10.1.0.2", from: "198.51.100.7")) } == ["hop-limit": 1])
+      #expect(
+        station.drops { station.fromFabric(Self.v4(ttl: 1, to: "10.1.0.2", from: "198.51.100.7")) } == ["hop-limit": 1])
       station.finish()
     }
 
@@ -390,7 +420,10 @@ extension RingTests {
         + Packet.octets(of: station.fabric.mac) + Packet.octets("192.0.2.1")
       station.put(Packet.frame(to: station.fabric.mac, from: Station.router, type: 0x0806, reply), on: station.fabric)
       let frames = station.taken()
-      #expect(frames.count == 2 && frames.allSatisfy { Array($0.prefix(6)) == Packet.octets(of: Station.router) && $0.word(at: 12) == 0x0800 })
+      #expect(
+        frames.count == 2
+          && frames.allSatisfy { Array($0.prefix(6)) == Packet.octets(of: Station.router) && $0.word(at: 12) == 0x0800 }
+      )
       station.fromHost(Self.v4())
       #expect(station.taken().count == 1)
       // Who waits for nobody: given up at the end, and counted.
@@ -410,7 +443,8 @@ extension RingTests {
       let couple = try Couple()
       let asked = couple.carry(packet: Self.v4(to: "10.2.0.77")).inner
       #expect(asked.count == 1 && asked[0].word(at: 12) == 0x0806 && asked[0].word(at: 20) == 1)
-      #expect(Array(asked[0][38..<42]) == Packet.octets("10.2.0.77") && Array(asked[0][28..<32]) == Packet.octets("10.2.0.1"))
+      #expect(
+        Array(asked[0][38..<42]) == Packet.octets("10.2.0.77") && Array(asked[0][28..<32]) == Packet.octets("10.2.0.1"))
       // Given up at the end.
       couple.finish()
       #expect(couple.two.drops == ["stopping": 1])

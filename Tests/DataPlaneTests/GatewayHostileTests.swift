@@ -17,18 +17,34 @@ extension RingTests {
 
     private static func frames(for station: Station) throws -> [[UInt8]] {
       let mac = station.clear.mac
-      let arp: [UInt8] = [0, 1, 8, 0, 6, 4, 0, 1] + Packet.octets(of: Station.host) + Packet.octets("10.2.0.2") + [0, 0, 0, 0, 0, 0] + Packet.octets("10.2.0.1")
+      let arp: [UInt8] =
+        [0, 1, 8, 0, 6, 4, 0, 1] + Packet.octets(of: Station.host) + Packet.octets("10.2.0.2") + [0, 0, 0, 0, 0, 0]
+        + Packet.octets("10.2.0.1")
       let options = [UInt8](repeating: 1, count: 40)
-      let extensions: [UInt8] = [43, 0, 5, 2, 0, 0, 1, 0, 60, 2, 0, 0] + [UInt8](repeating: 0, count: 20) + [44, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0, 1, 0, 0, 0, 9]
+      let extensions: [UInt8] =
+        [43, 0, 5, 2, 0, 0, 1, 0, 60, 2, 0, 0] + [UInt8](repeating: 0, count: 20) + [
+          44, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0, 1, 0, 0, 0, 9,
+        ]
       return [
-        Packet.frame(to: mac, from: Station.host, vlans: [0], Packet.ipv4(from: "10.2.0.2", to: "10.1.0.2", options: options, payload)),
+        Packet.frame(
+          to: mac, from: Station.host, vlans: [0],
+          Packet.ipv4(from: "10.2.0.2", to: "10.1.0.2", options: options, payload)),
         Packet.frame(to: mac, from: Station.host, type: 0x0806, arp),
-        Packet.frame(to: mac, from: Station.host, Packet.ipv6(from: "2001:db8:2::2", to: "2001:db8:1::2", next: 0, extensions + payload)),
-        Packet.frame(to: mac, from: Station.host, Packet.ipv4(from: "10.2.0.2", to: "10.1.0.2", protocol: 6, Packet.syn(from: "10.2.0.2", to: "10.1.0.2", mss: 9000))),
-        Packet.frame(to: mac, from: Station.host, Packet.ipv4(from: "10.2.0.2", to: "10.2.0.1", protocol: 1, Packet.echo([1, 2, 3]))),
         Packet.frame(
           to: mac, from: Station.host,
-          Packet.ipv6(from: "2001:db8:2::2", to: "ff02::1:ff00:1", next: 58, hops: 255, [135, 0, 0, 0, 0, 0, 0, 0] + Packet.octets("2001:db8:2::1") + [1, 1] + Packet.octets(of: Station.host))),
+          Packet.ipv6(from: "2001:db8:2::2", to: "2001:db8:1::2", next: 0, extensions + payload)),
+        Packet.frame(
+          to: mac, from: Station.host,
+          Packet.ipv4(
+            from: "10.2.0.2", to: "10.1.0.2", protocol: 6, Packet.syn(from: "10.2.0.2", to: "10.1.0.2", mss: 9000))),
+        Packet.frame(
+          to: mac, from: Station.host,
+          Packet.ipv4(from: "10.2.0.2", to: "10.2.0.1", protocol: 1, Packet.echo([1, 2, 3]))),
+        Packet.frame(
+          to: mac, from: Station.host,
+          Packet.ipv6(
+            from: "2001:db8:2::2", to: "ff02::1:ff00:1", next: 58, hops: 255,
+            [135, 0, 0, 0, 0, 0, 0, 0] + Packet.octets("2001:db8:2::1") + [1, 1] + Packet.octets(of: Station.host))),
         try sealed(4), try sealed(6),
       ]
     }
@@ -116,15 +132,29 @@ extension RingTests {
       let number = [1, 6, 17, 44, 58, 253, 0, 60, 43, 51][index % 10]
       switch index % 8 {
       case 0: return noise
-      case 1: return Packet.frame(to: wire.mac, from: Station.host, type: Int.random(in: 0...0xFFFF, using: &random), noise)
-      case 2: return Packet.frame(to: wire.mac, from: Station.host, type: [0x0800, 0x0806, 0x86DD, 0x8100][index / 8 % 4], noise)
-      case 3: return Packet.frame(to: wire.mac, from: Station.host, Packet.ipv4(from: "10.1.0.9", to: own, protocol: UInt8(number), noise))
-      case 4: return Packet.frame(to: wire.mac, from: Station.host, Packet.ipv6(from: "2001:db8:1::9", to: own6, next: UInt8(number), noise))
+      case 1:
+        return Packet.frame(to: wire.mac, from: Station.host, type: Int.random(in: 0...0xFFFF, using: &random), noise)
+      case 2:
+        return Packet.frame(
+          to: wire.mac, from: Station.host, type: [0x0800, 0x0806, 0x86DD, 0x8100][index / 8 % 4], noise)
+      case 3:
+        return Packet.frame(
+          to: wire.mac, from: Station.host, Packet.ipv4(from: "10.1.0.9", to: own, protocol: UInt8(number), noise))
+      case 4:
+        return Packet.frame(
+          to: wire.mac, from: Station.host, Packet.ipv6(from: "2001:db8:1::9", to: own6, next: UInt8(number), noise))
       case 5:
         let fragment = Int.random(in: 0...0x3FFF, using: &random)
-        return Packet.frame(to: wire.mac, from: Station.host, Packet.ipv4(from: "10.1.0.9", to: own, id: index & 15, df: false, fragment: fragment, noise))
-      case 6: return Packet.frame(to: wire.mac, from: Station.host, Packet.ipv4(from: "10.1.0.9", to: own, Packet.udp(1, 4500, [0xF1 | UInt8(index & 0xE), 0] + noise)))
-      default: return Packet.frame(to: wire.mac, from: Station.host, type: 0x0806, [0, 1, 8, 0, 6, 4, 0, UInt8(1 + index & 1)] + noise)
+        return Packet.frame(
+          to: wire.mac, from: Station.host,
+          Packet.ipv4(from: "10.1.0.9", to: own, id: index & 15, df: false, fragment: fragment, noise))
+      case 6:
+        return Packet.frame(
+          to: wire.mac, from: Station.host,
+          Packet.ipv4(from: "10.1.0.9", to: own, Packet.udp(1, 4500, [0xF1 | UInt8(index & 0xE), 0] + noise)))
+      default:
+        return Packet.frame(
+          to: wire.mac, from: Station.host, type: 0x0806, [0, 1, 8, 0, 6, 4, 0, UInt8(1 + index & 1)] + noise)
       }
     }
   }

@@ -7,7 +7,9 @@ extension RingTests {
   /// What is left to check after the tag (wire format, section 3).
   @Suite struct Policy {
     private static let payload = Packet.udp(1000, 2000, Packet.pattern(40))
-    private static func v4(from: String = "10.1.0.2", to: String = "10.2.0.2") -> [UInt8] { Packet.ipv4(from: from, to: to, payload) }
+    private static func v4(from: String = "10.1.0.2", to: String = "10.2.0.2") -> [UInt8] {
+      Packet.ipv4(from: from, to: to, payload)
+    }
     private static func v6(from: String = "2001:db8:1::2", to: String = "2001:db8:2::2") -> [UInt8] {
       Packet.ipv6(from: from, to: to, payload)
     }
@@ -83,7 +85,8 @@ extension RingTests {
     /// ::ffff:10.1.0.2 must not borrow the rights of 10.1.0.2.
     @Test func mappedAddresses() throws {
       let pairs = [
-        ("::ffff:10.1.0.2", "2001:db8:2::2"), ("2001:db8:1::2", "::ffff:10.2.0.2"), ("::ffff:10.1.0.2", "::ffff:10.2.0.2"),
+        ("::ffff:10.1.0.2", "2001:db8:2::2"), ("2001:db8:1::2", "::ffff:10.2.0.2"),
+        ("::ffff:10.1.0.2", "::ffff:10.2.0.2"),
         ("2001:db8:1::2", "2001:db8:2::2"),
       ]
       let sealed = try Reference.seal(pairs.map { Packet.ipv6(from: $0.0, to: $0.1, Self.payload) })
@@ -114,10 +117,15 @@ extension RingTests {
           }
         }
       }
-      for (group, isAllowed) in [(0, ["10.1.0.2": true, "10.1.0.3": true, "10.1.4.4": false]), (1, ["10.1.0.2": true, "10.1.0.3": false, "10.1.4.4": true])] {
+      for (group, isAllowed) in [
+        (0, ["10.1.0.2": true, "10.1.0.3": true, "10.1.4.4": false]),
+        (1, ["10.1.0.2": true, "10.1.0.3": false, "10.1.4.4": true]),
+      ] {
         let couple = Couple(one: try station(1, group: group), two: try station(2, group: group))
         for (source, allowed) in isAllowed {
-          let drops = couple.two.drops { #expect(couple.carry(packet: Self.v4(from: source)).inner.count == (allowed ? 1 : 0)) }
+          let drops = couple.two.drops {
+            #expect(couple.carry(packet: Self.v4(from: source)).inner.count == (allowed ? 1 : 0))
+          }
           #expect(drops == (allowed ? [:] : ["policy-inner": 1]), "group \(group) \(source)")
         }
         couple.finish()

@@ -7,7 +7,8 @@ import Wire
 extension RingTests {
   /// New tables under traffic, and what the old ones leave behind: nothing.
   @Suite struct Reloads {
-    private static let packet = Packet.ipv4(from: "10.1.0.2", to: "10.2.0.2", Packet.udp(1000, 2000, Packet.pattern(100)))
+    private static let packet = Packet.ipv4(
+      from: "10.1.0.2", to: "10.2.0.2", Packet.udp(1000, 2000, Packet.pattern(100)))
 
     /// An lcore at work; every reload changes generations and routes.
     @Test func nothingIsLostUnderLoad() throws {
@@ -17,7 +18,9 @@ extension RingTests {
       var (sent, got) = (0, 0)
       func pump(_ count: Int) {
         for _ in 0..<count {
-          while !frame.withUnsafeBytes({ station.gateway.put($0, on: station.clear, queue: 0) }) { got += station.taken().count }
+          while !frame.withUnsafeBytes({ station.gateway.put($0, on: station.clear, queue: 0) }) {
+            got += station.taken().count
+          }
           sent += 1
           if sent % 64 == 0 {
             got += station.taken().count
@@ -85,7 +88,8 @@ extension RingTests {
       let impostor = Keyring.group("other", isDefault: false, seed: 101) { group in
         group.rootKeys = group.rootKeys.enumerated().map { place, root in
           RootKey(
-            level: root.level, id: root.id, previous: Keyring.generation(UInt8(200 + place), 6), current: Keyring.generation(UInt8(200 + place), 7),
+            level: root.level, id: root.id, previous: Keyring.generation(UInt8(200 + place), 6),
+            current: Keyring.generation(UInt8(200 + place), 7),
             next: Keyring.generation(UInt8(200 + place), 8))
         }
       }
@@ -104,7 +108,9 @@ extension RingTests {
       let station = try Station(2)
       let old = try Reference.seal([Self.packet], generation: 6)
       let current = try Reference.seal([Self.packet], generation: 7)
-      func opens(_ packets: [[UInt8]]) -> [String: UInt64] { station.drops { packets.forEach { station.fromPeer($0) } } }
+      func opens(_ packets: [[UInt8]]) -> [String: UInt64] {
+        station.drops { packets.forEach { station.fromPeer($0) } }
+      }
       #expect(opens(old) == [:] && opens(current) == [:])
       let rotated = Keyring.group("train", isDefault: true, seed: 1, index: 8)
       try station.gateway.reload(plan: station.plan, groups: [rotated])

@@ -16,12 +16,16 @@ enum Packet {
 
   /// Of the address as it is written: ::ffff:10.1.0.2 has sixteen octets.
   static func octets(_ text: String) -> [UInt8] {
-    if text.hasPrefix("::ffff:") { return [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF] + octets(String(text.dropFirst(7))) }
+    if text.hasPrefix("::ffff:") {
+      return [UInt8](repeating: 0, count: 10) + [0xFF, 0xFF] + octets(String(text.dropFirst(7)))
+    }
     guard let address = IPAddress(text) else {
       Issue.record("no address: \(text)")
       return []
     }
-    let all = (0..<16).map { UInt8(truncatingIfNeeded: ($0 < 8 ? address.high : address.low) >> UInt64(56 - 8 * ($0 % 8))) }
+    let all = (0..<16).map {
+      UInt8(truncatingIfNeeded: ($0 < 8 ? address.high : address.low) >> UInt64(56 - 8 * ($0 % 8)))
+    }
     return address.isIPv4 ? Array(all[12...]) : all
   }
 

@@ -14,13 +14,15 @@ final class SlowPathThread: @unchecked Sendable {
   private var logic: SlowPath
   private var links: [Bool]
   private let ports: [LivePort]
+  private let downs: PortDowns
   private var nextTick: UInt64 = 0
   private var nextLinkCheck: UInt64 = 0
 
   init(
     punted: UnsafeMutableRawPointer, returned: UnsafeMutableRawPointer, pool: UnsafeMutableRawPointer,
-    neighbours: NeighbourMap, counters: Counters, ports: [LivePort]
+    neighbours: NeighbourMap, counters: Counters, ports: [LivePort], downs: PortDowns
   ) {
+    self.downs = downs
     self.punted = punted
     self.counters = counters
     self.ports = ports
@@ -97,6 +99,7 @@ final class SlowPathThread: @unchecked Sendable {
       let isUp = port.isUp
       if isUp && !links[index] { logic.linkUp(port: UInt16(index), now: now, output: &output) }
       links[index] = isUp
+      downs.set(index, isDown: !isUp)
     }
   }
 
@@ -114,7 +117,10 @@ final class SlowPathThread: @unchecked Sendable {
     }
   }
 
-  deinit { batch.deallocate() }
+  deinit {
+    batch.deallocate()
+    downs.deallocate()
+  }
 
   struct Output: SlowPathOutput {
     let pool: UnsafeMutableRawPointer
@@ -133,14 +139,14 @@ final class SlowPathThread: @unchecked Sendable {
 
     private func generate(_ bytes: UnsafeRawBufferPointer, behind: Int, intent: SlowPathRing.Intent, port: UInt16) {
       counters.add(.generated)
-      guard let source = bytes.baseAddress, let mbuf = dpdk_pktmbuf_alloc(pool), behind + bytes.count <= mbuf.tailroom
-      else {
+      guard let source = bytes.baseAddress, let mbuf = dpdk_pktmbuf_alloc(pool) else {
         return counters.add(.generatedDropped)
       }
+      mbuf.markGenerated()
+      guard behind + bytes.count <= mbuf.tailroom else { return discard(mbuf, .noBuffer) }
       dpdk_pktmbuf_set(mbuf, UInt16(mbuf.headroom), UInt16(behind + bytes.count))
       mbuf.data.initializeMemory(as: UInt8.self, repeating: 0, count: behind)
       (mbuf.data + behind).copyMemory(from: source, byteCount: bytes.count)
-      mbuf.markGenerated()
       give(mbuf, intent: intent, port: port)
     }
 

@@ -35,6 +35,13 @@ struct Reassembler: ~Copyable {
   /// Gives the whole datagram in one buffer, or nothing: every fragment is then held or counted.
   @inline(never)
   mutating func add(_ mbuf: Mbuf, l3: Int, fragmentHeader: Int?) -> Mbuf? {
+    // The library knows the Fragment header right behind the IPv6 header only. Those who send our outer packets put nothing
+    // between them.
+    if let fragmentHeader, fragmentHeader != l3 + IPv6Header.length {
+      counters.drop(.outerFragment)
+      dpdk_pktmbuf_free(mbuf)
+      return nil
+    }
     let now = dpdk_rdtsc()
     pending += 1
     let whole: Mbuf?

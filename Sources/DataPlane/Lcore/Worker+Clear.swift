@@ -99,7 +99,7 @@ extension Worker {
     switch route.kind {
     case .seal:
       // Neither multicast nor link-local packets are routed (RFC 1812, 5.3.4; RFC 4291, 2.5.6).
-      guard item.flow.destination.isRoutable, item.flow.source.isRoutable else { return discard(item.mbuf, .noRoute) }
+      guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
       encapsulate(item, sealing: Int(route.sealing), port: port)
     case .own:
       answer(item, port: port)
@@ -120,6 +120,12 @@ extension Worker {
     }
   }
 
+  /// Nor what a link gave to many stations (RFC 1812, section 5.3.4): the frame's first octet says so.
+  @inline(__always)
+  func isRoutable(_ item: ClearItem) -> Bool {
+    item.flow.destination.isRoutable && item.flow.source.isRoutable && item.mbuf.bytes[0] & 1 == 0
+  }
+
   private mutating func unmatched(_ item: ClearItem, port: Int) {
     let pair = port >= 0 ? Int(view.ports[port].pair) : -1
     if pair >= 0, view.bypassUnmatched { return transmitter.send(item.mbuf, port: pair) }
@@ -130,7 +136,7 @@ extension Worker {
   @inline(never)
   private mutating func pass(_ item: ClearItem, _ route: RouteEntry, port: Int) {
     if port >= 0, view.ports[port].pair >= 0 { return transmitter.send(item.mbuf, port: Int(view.ports[port].pair)) }
-    guard item.flow.destination.isRoutable, item.flow.source.isRoutable else { return discard(item.mbuf, .noRoute) }
+    guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
     guard age(item, port: port) else { return }
     deliver(item.mbuf, l3: item.l3, length: item.length, isIPv4: item.isIPv4, route, destination: item.flow.destination)
   }

@@ -171,9 +171,7 @@ extension Worker {
     }
   }
 
-  /// Ethernet mode: the frame leaves by the port of its group. Where the group has prefixes and the frame carries IP
-  /// or ARP, its sender must lie in them; link-local and unspecified senders, which no router passes on, may always
-  /// speak.
+  /// Ethernet mode: the frame leaves by the port of its group.
   @inline(__always)
   private mutating func deliverFrame(_ item: ProtectedItem, _ opened: OpenItem, _ inner: InnerPayload) {
     var out = -1
@@ -181,21 +179,30 @@ extension Worker {
     guard out >= 0 else { return discard(item.mbuf, .policyInner) }
     let frame = UnsafeRawBufferPointer(start: opened.payload + inner.offset, count: inner.length).bytes
     guard let header = EthernetView(frame) else { return discard(item.mbuf, .malformedInner) }
-    if view.limitsFrames(group: opened.group), let source = Self.sender(header), !source.isLinkLocal,
-      !source.isUnspecified
-    {
-      guard view.maySpeak(group: opened.group, entry(of: source)) else { return discard(item.mbuf, .policyInner) }
+    guard !view.limitsFrames(group: opened.group) || maySpeak(header, group: opened.group) else {
+      return discard(item.mbuf, .policyInner)
     }
     item.mbuf.keep(from: (opened.payload + inner.offset) - item.mbuf.data, count: inner.length)
     transmitter.send(item.mbuf, port: out)
   }
 
-  private static func sender(_ frame: borrowing EthernetView) -> IPAddress? {
+  /// Where the group has prefixes and a frame carries IP or ARP, its sender must lie in them, and be there to read; link-local
+  /// and unspecified senders, which no router passes on, may always speak.
+  @inline(never)
+  private func maySpeak(_ frame: borrowing EthernetView, group: Int) -> Bool {
+    let sender: IPAddress?
     switch frame.etherType {
-    case EtherType.ipv4: IPv4View(frame.payload)?.source
-    case EtherType.ipv6: IPv6View(frame.payload)?.source
-    case EtherType.arp: ARPPacket(frame.payload)?.sender
-    default: nil
+    case EtherType.ipv4: sender = IPv4View(frame.payload)?.source
+    // An IPv6 packet with mapped addresses would borrow the rights of an IPv4 prefix.
+    case EtherType.ipv6:
+      guard let packet = IPv6View(frame.payload), !packet.hasMappedAddress else { return false }
+      sender = packet.source
+    case EtherType.arp: sender = ARPPacket(frame.payload)?.sender
+    // What a third tag hides cannot be read.
+    case EtherType.vlan, EtherType.serviceVLAN: return false
+    default: return true
     }
+    guard let sender else { return false }
+    return sender.isLinkLocal || sender.isUnspecified || view.maySpeak(group: group, entry(of: sender))
   }
 }

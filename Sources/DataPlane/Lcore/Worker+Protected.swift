@@ -47,7 +47,8 @@ extension Worker {
       let item = protected[index]
       if !isBump {
         let route = view.routes[Int(routesTo[index].route)]
-        guard route.kind == .own else {
+        // An IPv6 header reaches no IPv4 address, mapped or not.
+        guard route.kind == .own, item.isIPv4 || !item.destination.isIPv4 else {
           passUnprotected(item, to: route, port: port)
           continue
         }
@@ -203,6 +204,7 @@ extension Worker {
     let bytes = UnsafeRawBufferPointer(rebasing: item.mbuf.bytes[item.l3...]).bytes
     guard let flow = InnerFlow(packet: bytes) else { return discard(item.mbuf, .malformedFrame) }
     let clear = ClearItem(mbuf: item.mbuf, l3: item.l3, length: item.length, isIPv4: item.isIPv4, flow: flow)
+    guard isRoutable(clear) else { return discard(item.mbuf, .noRoute) }
     guard age(clear, port: port) else { return }
     deliver(item.mbuf, l3: item.l3, length: item.length, isIPv4: item.isIPv4, route, destination: item.destination)
   }
