@@ -162,7 +162,7 @@ extension RingTests {
       station.run()
       let drops = station.drops
       #expect(
-        (drops["handled"] ?? 0) + (drops["slow-path-full"] ?? 0) == 1200 && (200...300).contains(drops["handled"] ?? 0),
+        (drops["handled"] ?? 0) + (drops["slow-path-full"] ?? 0) == 1200 && (drops["handled"] ?? 0) >= 200,
         "\(drops)")
       station.finish()
     }
