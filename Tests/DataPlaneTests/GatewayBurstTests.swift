@@ -40,7 +40,7 @@ extension RingTests {
           (frame, reason) = (
             Packet.frame(to: receiver.fabric.mac, from: Station.router, type: 0x9999, [1]), "ether-type"
           )
-        case 6: (frame, reason) = (frame.setting(frame[96] ^ 0x40, at: 96), "authentication")
+        case 6: (frame, reason) = (frame.setting(frame[42 + 54] ^ 0x40, at: 42 + 54), "authentication")
         default: break
         }
         // 10.6.0.2 may not speak.
