@@ -180,7 +180,7 @@ extension RingTests {
         }
         let drops = couple.one.drops { #expect(Self.carry(packet(most + 1), couple).outer.isEmpty) }
         #expect(drops == ["too-big": 1])
-        let answer = Array(try #require(couple.one.clear.take()).dropFirst(14))
+        let answer = Array(try #require(couple.one.takeClear()).dropFirst(14))
         #expect(isIPv4 ? answer.word(at: 26) == most : answer.word(at: 46) == most)
         try Self.expectCarried(packet(most), couple)
       }
