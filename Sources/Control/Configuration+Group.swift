@@ -4,7 +4,7 @@ extension Configuration {
   /// What is passed on of a trust group's opened packets (wire format, section 3, after the tag).
   package struct GroupPolicy: Equatable, Sendable {
     package var name: String
-    /// Prefixes in which a packet's source must lie; Ethernet frames are not looked into.
+    /// Prefixes in which a packet's source must lie, also one in an Ethernet frame; none: frames are not looked into.
     package var maySpeak: [IPPrefix]
     package var forms: Set<Mode>
 

@@ -36,12 +36,10 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case unprotected
   case hopLimit
   case tooBig
-  case fragmentTransport
   case outerFragment
   case outerICMP
   case ownAddress
   case congestion
-  case noKey
   case neighbourUnresolved
 
   // Resources and ports.
@@ -171,11 +169,6 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         "too-big",
         "The packet and its overhead do not fit the MTU; the source was told within the ICMP rate: if it does not react, ICMP is filtered or the MTU of the protected port should be raised."
       )
-    case .fragmentTransport:
-      (
-        "fragment-transport",
-        "A fragment on a transport mode route, which protects whole datagrams only; use tunnel mode or an MTU that avoids fragments."
-      )
     case .outerFragment:
       (
         "outer-fragment",
@@ -196,8 +189,6 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         "congestion",
         "Marked congested on the way although its inner packet does not take marks, so it is dropped as RFC 6040 says; relieve the path between the gateways."
       )
-    case .noKey:
-      ("no-key", "The sealing group has no current key; install one or see why the key agent has none.")
     case .neighbourUnresolved:
       (
         "neighbour-unresolved",

@@ -1,6 +1,7 @@
 import DataPlane
 import Glibc
 import Keys
+import Support
 import Testing
 import Wire
 

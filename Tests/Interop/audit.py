@@ -1,6 +1,5 @@
 """What all captured packets together must fulfil, as the reference implementation judges it."""
 
-import ipaddress
 import struct
 
 import outer
@@ -78,11 +77,12 @@ def fragment(packet):
         total = struct.unpack(">H", packet[2:4])[0]
 
         def header(body):
-            made = packet[:2] + struct.pack(">H", size + len(body)) + packet[4:6] + bytes(2) + packet[8:10] + bytes(2)
-            made += packet[12:size]
+            made = packet[:2] + struct.pack(">H", size + len(body)) + packet[4:6] + bytes(2) + packet[8:10]
+            made += bytes(2) + packet[12:size]
             return made[:10] + struct.pack(">H", outer.checksum(made)) + made[12:] + body
 
-        return (packet[12:20], packet[9], packet[4:6]), 8 * (word & 0x1FFF), not word & 0x2000, packet[size:total], header
+        key = packet[12:20], packet[9], packet[4:6]
+        return key, 8 * (word & 0x1FFF), not word & 0x2000, packet[size:total], header
     if packet[0] >> 4 == 6 and packet[6] == outer.FRAGMENT:
         following, _, word, identification = struct.unpack(">BBHI", packet[40:48])
 
@@ -103,7 +103,3 @@ def is_housekeeping(frame):
     upper = packet[48:] if packet[6] == outer.HOP_BY_HOP else packet[40:]
     kind = packet[40] if packet[6] == outer.HOP_BY_HOP else packet[6]
     return kind == 58 and upper[0] in (130, 131, 132, 133, 134, 135, 136, 137, 143)
-
-
-def address(text):
-    return ipaddress.ip_address(text)

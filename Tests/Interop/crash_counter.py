@@ -21,138 +21,7 @@ import captures
 import outer
 import reference
 import sandbox
-
-PERIOD = 60
-HOST_ADDRESS, FAR_ADDRESS = "10.1.0.2", "10.2.0.2"
-MARK = b"crash test of the counter"
-
-
-class Test:
-    def __init__(self, keyweave, directory):
-        self.keyweave, self.directory = keyweave, directory
-        root = reference.RootKey(1, os.urandom(16), 1, {1: os.urandom(32)})
-        self.group = reference.Group("crash", [root], period=PERIOD)
-        self.audit = audit.Audit([self.group])
-        with open(os.open(f"{directory}/keys.yaml", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-            file.write(reference.keys_yaml([self.group]))
-        self.host, self.far = sandbox.Node("host"), sandbox.Node("far")
-        self.gateway = sandbox.Gateway("gateway", keyweave, directory, **self.configuration())
-        sandbox.link(self.host, "eth0", self.gateway, "clear")
-        sandbox.link(self.gateway, "fabric", self.far, "eth0")
-        self.host.address("eth0", f"{HOST_ADDRESS}/24")
-        self.host.route("10.1.0.1")
-        self.mac = self.gateway.run("cat", "/sys/class/net/clear/address").strip()
-        self.host.run("ip", "neighbour", "add", "10.1.0.1", "lladdr", self.mac, "dev", "eth0")
-        self.sniffer = sandbox.Sniffer(self.far, "eth0", outgoing=False, frames=16384)
-        self.environment = self.make_clock()
-        self.boot("a")
-        self.last_epoch = None
-        self.sample = 40
-        self.flood = self.start_flood()
-
-    def configuration(self, lcores=1):
-        fabric = {"name": "fabric", "device": "fabric", "role": "protected", "addresses": ["192.0.2.1/24"]}
-        fabric["neighbours"] = [{"address": "192.0.2.2", "mac": "02:00:00:00:00:02"}]
-        return {
-            "identity": {"device_id": "0000002a", "member": 5},
-            "lcores": {"count": lcores},
-            "ports": [{"name": "clear", "device": "clear", "role": "clear", "addresses": ["10.1.0.1/24"]}, fabric],
-            "peers": [{"name": "far", "address": "192.0.2.2"}],
-            "routes": [{"to": "10.2.0.0/24", "peers": ["far"], "group": "crash"}],
-            "groups": [{"name": "crash", "may_speak": ["10.0.0.0/8"]}],
-        }
-
-    # The clock and the boot, as this gateway sees them
-
-    def make_clock(self):
-        library, self.clock_path = f"{self.directory}/clock_shim.so", f"{self.directory}/clock"
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_shim.c")
-        compiler = next(filter(None, map(shutil.which, ("cc", "clang", "gcc"))), "cc")
-        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-        self.offset = 0
-        with open(self.clock_path, "wb") as file:
-            file.write(struct.pack("q", 0))
-        return {"LD_PRELOAD": library, "CLOCK_OFFSET": self.clock_path}
-
-    def set_clock(self, offset):
-        self.offset = offset
-        with open(self.clock_path, "r+b") as file:
-            file.write(struct.pack("q", offset))
-
-    def epoch(self):
-        """The clock's, before the reduction modulo 2^16."""
-        return int(time.time() + self.offset) // PERIOD
-
-    def whole(self, epoch):
-        """The number that a packet's 16 bits stand for: the one closest to the last, or to the clock's."""
-        near = self.epoch() if self.last_epoch is None else self.last_epoch
-        return near + (epoch - near + 32768) % 65536 - 32768
-
-    def boot(self, name):
-        """From now on the kernel's boot ID is another one."""
-        path = f"/run/boot-{name}"
-        with open(path, "w") as file:
-            file.write("-".join(os.urandom(n).hex() for n in (4, 2, 2, 2, 6)) + "\n")
-        subprocess.run(["mount", "--bind", path, "/proc/sys/kernel/random/boot_id"], check=True)
-
-    # Traffic
-
-    def start_flood(self):
-        """A child that sends small datagrams of several flows, about 25,000 a second, until the script ends."""
-        child = os.fork()
-        if child:
-            return child
-        with self.host.inside():
-            sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
-        for one in sockets:
-            one.connect((FAR_ADDRESS, 9))
-        while True:
-            for one in sockets:
-                for _ in range(8):
-                    try:
-                        one.send(MARK)
-                    except OSError:
-                        pass
-            time.sleep(0.002)
-
-    # One life of the gateway
-
-    def launch(self, lcores=1):
-        self.gateway.configure(**self.configuration(lcores))
-        self.gateway.launch(self.environment)
-
-    def sealing(self, timeout=20):
-        """Waits until packets come out."""
-
-        def found():
-            assert self.gateway.process.poll() is None, self.gateway.output()
-            return self.sniffer.frames
-
-        sandbox.wait(found, "a sealed packet", timeout, interval=0.002)
-
-    def check(self, low=None, high=None):
-        """Judges what came out since the last call. Epochs must not go back, and be within low...high if those are given."""
-        frames = self.sniffer.take()
-        epochs = []
-        for number, (_, frame, _) in enumerate(frames):
-            # The fabric's side does not speak; what is not protected here is the gateway's own ARP or neighbour discovery.
-            if frame[12:14] != b"\x08\x00":
-                continue
-            packet = frame[14 + 20 + 8 :]
-            epochs.append(self.audit.nonce(packet))
-            if number % self.sample == 0 or number == len(frames) - 1:
-                found = audit.protected(frame)
-                assert found and found[0] == packet, "not the plain outer headers that were configured"
-                opened = self.audit.open(*found)
-                assert opened.payload[28 : 28 + len(MARK)] == MARK, "another payload than the one sent"
-        if epochs:
-            epochs = [self.whole(epoch) for epoch in epochs]
-            least, most = min(epochs), max(epochs)
-            assert self.last_epoch is None or least >= self.last_epoch, f"epoch {least} after {self.last_epoch}"
-            assert low is None or least >= low, f"epoch {least}, expected {low} at least"
-            assert high is None or most <= high, f"epoch {most}, expected {high} at most"
-            self.last_epoch = most
-        return len(epochs)
+from crash_rig import FAR_ADDRESS, HOST_ADDRESS, MARK, PERIOD, Rig
 
 
 def kills(test, count, rng):
@@ -223,16 +92,16 @@ def records(test):
     os.unlink(record)
     life(test, "record deleted", now + 1, now + 2, "counts start at random")
 
-    for name, restore in (
-        ("old record moved back", lambda: os.replace(shutil.copy2(old, old + ".copy"), record)),
-        ("old record copied over", lambda: shutil.copy2(old, record)),
-        ("old record and lock moved back", lambda: [shutil.copy2(o, p + ".new") and os.replace(p + ".new", p) for o, p in zip((old, old + ".lock"), both)]),
-        ("old record and lock copied over", lambda: [shutil.copy2(o, p) for o, p in zip((old, old + ".lock"), both)]),
-    ):  # fmt: skip
-        ahead(test)
-        now = test.epoch()
-        restore()
-        life(test, name, now + 1, now + 2, "may have been put back")
+    for what, suffixes in (("record", [""]), ("record and lock", ["", ".lock"])):
+        for how in ("moved back", "copied over"):
+            ahead(test)
+            now = test.epoch()
+            for suffix in suffixes:
+                if how == "moved back":
+                    os.replace(shutil.copy2(old + suffix, old + ".copy"), record + suffix)
+                else:
+                    shutil.copy2(old + suffix, record + suffix)
+            life(test, f"old {what} {how}", now + 1, now + 2, "may have been put back")
 
     ahead(test)
     now = test.epoch()
@@ -260,7 +129,7 @@ def records(test):
     test.gateway.ready()
     os.replace(shutil.copy2(old, old + ".copy"), record)
     test.set_clock(test.offset + 2 * PERIOD)
-    sandbox.wait(lambda: not test.gateway.ask("status")["counter"]["sealing"], "sealing stops once the record is not its own")
+    sandbox.wait(lambda: not test.gateway.ask("status")["counter"]["sealing"], "no sealing with another's record")
     time.sleep(0.05)
     test.check()
     time.sleep(0.2)
@@ -290,7 +159,8 @@ def clocks(test):
         time.sleep(0.3)
         test.gateway.kill()
         found = test.check(before, max(before, test.epoch() + 1))
-        print(f"clock set by {change:+} s while it runs: {found} packets, epoch {test.last_epoch}, the clock's {test.epoch()}")
+        epochs = f"epoch {test.last_epoch}, the clock's {test.epoch()}"
+        print(f"clock set by {change:+} s while it runs: {found} packets, {epochs}")
 
 
 def boots(test):
@@ -321,10 +191,7 @@ def others(test):
     test.launch()
     test.sealing()
     test.gateway.ready()
-    second = subprocess.run(
-        test.gateway.command(test.keyweave, "run", "--config", test.gateway.path),
-        env={**os.environ, **test.environment}, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
+    second = beside(test, test.keyweave, "run", "--config", test.gateway.path)
     assert second.returncode == 1, second
     assert str(test.gateway.process.pid) in second.stderr or "lock" in second.stderr, second.stderr
     print(f"a second run: {second.stderr.strip()}")
@@ -335,6 +202,13 @@ def others(test):
     test.check()
     seal(test, refused=False)
     life(test, "run after seal")
+
+
+def beside(test, *command):
+    environment = {**os.environ, **test.environment}
+    return subprocess.run(
+        test.gateway.command(*command), env=environment, capture_output=True, text=True, timeout=30
+    )
 
 
 def seal(test, refused):
@@ -351,9 +225,7 @@ def seal(test, refused):
     if os.path.exists(sealed):
         os.unlink(sealed)
     command = [test.keyweave, "seal", "--config", test.gateway.path, "--in", clear, "--out", sealed]
-    done = subprocess.run(
-        test.gateway.command(*command), env={**os.environ, **test.environment}, capture_output=True, text=True, timeout=30
-    )
+    done = beside(test, *command)
     if refused:
         assert done.returncode == 1, done
         assert not os.path.exists(sealed) or os.path.getsize(sealed) <= 24, "packets in spite of the refusal"
@@ -398,7 +270,7 @@ def main():
     keyweave = os.path.abspath(sys.argv[1])
     seed = int(os.environ.get("SEED", time.time_ns() % 10**6))
     print(f"SEED={seed}")
-    test = Test(keyweave, os.path.abspath(sys.argv[2]))
+    test = Rig(keyweave, os.path.abspath(sys.argv[2]))
     begun = time.monotonic()
     kills(test, int(os.environ.get("KILLS", "110")), random.Random(seed))
     others(test)

@@ -2,9 +2,9 @@
 
     modes.py KEYWEAVE DIRECTORY CASE      `modes.py list` names the cases
 
-Each case: ping, UDP of many sizes up to beyond the MTU, and a download cross the gateways whole. Then every frame that was
-on the cable between them is judged: nothing of the payload in clear, each packet opened by the reference implementation,
-no nonce twice. At last the gateways' totals must balance.
+Each case: ping, UDP of many sizes up to beyond the MTU, and a download cross the gateways whole. When they are idle,
+their totals must balance. Then every frame that was on the cable between them is judged: nothing of the payload in
+clear, each packet opened by the reference implementation, no nonce twice.
 """
 
 import hashlib
@@ -75,17 +75,21 @@ def headers_only(seen):
 
 BUMP = {"mode": "transport", "fabric_mtu": 1600}
 CASES = {
-    "tunnel": Case(expect=every(only("families", 4), only("carriages", "udp"), only("variants", 0), only("options", 1))),
+    "tunnel": Case(
+        expect=every(only("families", 4), only("carriages", "udp"), only("variants", 0), only("options", 1))
+    ),
     "tunnel-over-ipv6": Case(peers=((6, "udp"),), expect=every(only("families", 6), only("carriages", "udp"))),
     "ip-carriage": Case(peers=((4, "ip"),), expect=every(only("families", 4), only("carriages", "ip"))),
     "ip-carriage-over-ipv6": Case(peers=((6, "ip"),), expect=every(only("families", 6), only("carriages", "ip"))),
     "aes-128": Case(route={"suite": "aes-128-gcm"}, expect=only("variants", 1)),
     "source-address": Case(
-        route={"context": "source-address"}, peers=((4, "udp"), (6, "udp")), expect=every(only("variants", 4), only("families", 4, 6))
+        route={"context": "source-address"},
+        peers=((4, "udp"), (6, "udp")),
+        expect=every(only("variants", 4), only("families", 4, 6)),
     ),
     "wide-ids": Case(
         ids=("0000000100000001", "0000000100000002"),
-        expect=every(only("variants", 8), only("ids", bytes.fromhex("0000000100000001"), bytes.fromhex("0000000100000002"))),
+        expect=every(only("variants", 8), only("ids", b"\0\0\0\1\0\0\0\1", b"\0\0\0\1\0\0\0\2")),
     ),
     "no-options": Case(route={"options": False}, expect=only("options", 0)),
     "coffset": Case(route={"coffset": 10}, expect=headers_only),
@@ -97,14 +101,16 @@ CASES = {
     "vlan": Case(vlan=100, fabric_mtu=1600, expect=only("tags", 100)),
     "jumbo": Case(mtu=9000, sizes=(1, 1472, 4000, 8800, 8972, 8973, 20000)),
     "transport-udp": Case(**BUMP, expect=every(only("forms", 0), only("carriages", "udp"), only("families", 4, 6))),
-    "transport-ip": Case(**BUMP, carriage="ip", expect=every(only("forms", 0), only("carriages", "ip"), only("families", 4, 6))),
+    "transport-ip": Case(
+        **BUMP, carriage="ip", expect=every(only("forms", 0), only("carriages", "ip"), only("families", 4, 6))
+    ),
     "transport-same-mtu": Case(mode="transport", expect=fragmented),
     "transport-source-address": Case(**BUMP, route={"context": "source-address"}, expect=only("variants", 4)),
     "transport-coffset": Case(**BUMP, route={"coffset": 3}, expect=only("coffsets", 3)),
     "ethernet": Case(mode="ethernet", fabric_mtu=1700, expect=every(only("forms", 0), only("inner_tags", None))),
     "ethernet-vlan": Case(mode="ethernet", fabric_mtu=1700, tagged=True, expect=only("inner_tags", TAG)),
     "ethernet-same-mtu": Case(mode="ethernet", peers=((6, "udp"),), tagged=True, expect=fragmented),
-}  # fmt: skip
+}
 
 
 class Network:
@@ -125,7 +131,8 @@ class Network:
         self.address_hosts()
         # Each gateway's packets are taken where they arrive: the sending end does not show what bypasses its queue.
         frame = max(case.mtu, case.fabric_mtu) + 22
-        self.sniffers = [sandbox.Sniffer(gateway, "fabric", outgoing=False, mtu=frame) for gateway in reversed(self.gateways)]
+        ends = reversed(self.gateways)
+        self.sniffers = [sandbox.Sniffer(end, "fabric", outgoing=False, mtu=frame) for end in ends]
 
     def configuration(self, side):
         case, far = self.case, 1 - side
@@ -187,7 +194,8 @@ class Network:
         sizes = (56, 1000, 1400, 4000)
         for family, far in (("-4", self.v4[1]), ("-6", self.v6[1])):
             # The first may wait for neighbours to be found.
-            sandbox.wait(lambda f=family, t=far: "1 received" in a.run("ping", f, "-c1", "-W1", t, check=False), f"ping {far}")
+            first = ["ping", family, "-c1", "-W1", far]
+            sandbox.wait(lambda w=first: "1 received" in a.run(*w, check=False), " ".join(first))
             for size in sizes:
                 # Without DF: the host cuts what is larger than its own link, as it would for any destination.
                 words = ["ping", family, "-c3", "-i0.05", "-W2", "-Mdont", f"-s{size}", f"-p{MARK[:16].hex()}", far]
@@ -247,8 +255,8 @@ class Network:
         server = self.hosts[1].start("busybox", "httpd", "-f", "-p", "[::]:80", "-h", site)
         for address in (self.v4[1], f"[{self.v6[1]}]"):
             target = f"{self.directory}/downloaded"
-            fetch = ["curl", "-sS", "--retry", "5", "--retry-connrefused", "--retry-delay", "1", "-m", "40", "-o", target]
-            self.hosts[0].run(*fetch, f"http://{address}/file")
+            fetch = ["curl", "-sS", "--retry", "5", "--retry-connrefused", "--retry-delay", "1", "-m", "40"]
+            self.hosts[0].run(*fetch, "-o", target, f"http://{address}/file")
             assert hashlib.sha256(open(target, "rb").read()).digest() == wanted, f"another file than {address} has"
         server.kill()
         server.wait()
@@ -256,7 +264,7 @@ class Network:
     # What was on the cable
 
     def judge(self, sealed):
-        """Everything since the start; `sealed` is what each gateway says that it sealed, and what it could not send."""
+        """All frames since the start; `sealed` is how many packets each gateway says it sealed and could not send."""
         seen = Seen()
         for sniffer, (count, unsent) in zip(self.sniffers, sealed):
             frames = [frame for _, frame, _ in sniffer.stop()]
@@ -317,8 +325,8 @@ class Network:
 
             status = sandbox.wait(idle, f"{gateway.name} idle", 10, interval=0.15)
             totals = status["totals"]
-            assert totals["in"] == totals["out"] + totals["drops"], f"{gateway.name}: {totals}"
-            assert totals["generated"] == totals["generated_out"] + totals["generated_drops"], f"{gateway.name}: {totals}"
+            for number, ways in (("in", ("out", "drops")), ("generated", ("generated_out", "generated_drops"))):
+                assert totals[number] == sum(totals[way] for way in ways), f"{gateway.name}: {totals}"
             assert set(status["drops"]) <= fair, f"{gateway.name}: {status['drops']}"
             assert self.case.engines[len(sealed)] in ("auto", status["engine"]), status["engine"]
             sealed.append((totals["sealed"], status["drops"].get("transmit-full", 0)))

@@ -1,8 +1,7 @@
-"""A network of hosts and gateways on one machine, without root: namespaces, veth pairs, and real `keyweave run` processes.
+"""Hosts and gateways on one machine, without root: namespaces, veth pairs, and real `keyweave run` processes.
 
-A script calls `enter` first: it goes on in user, mount, PID and network namespaces of its own, with the whole of which
-every process and interface disappears however the script ends. As root on a machine that does not allow user namespaces
-it does without that one.
+A script calls `enter` first: it goes on in user, mount, PID and network namespaces of its own, and however it ends,
+every process and interface in them disappears. As root on a machine without user namespaces it does without that one.
 """
 
 import contextlib
@@ -59,7 +58,12 @@ class Node:
     def run(self, *words, check=True, timeout=60):
         """What the program printed, both ways; a failure is an error that shows it."""
         done = subprocess.run(
-            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+            self.command(*words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
         )
         if check and done.returncode:
             raise AssertionError(f"{self.name}: {' '.join(words)}: exit {done.returncode}\n{done.stdout}")
@@ -129,11 +133,11 @@ class Gateway(Node):
 
     def configure(self, **configuration):
         """Writes the file: JSON is YAML too."""
-        self.configuration = {"name": self.name, "control_socket": self.socket_path, "keys": "keys.yaml", **configuration}
-        self.configuration["identity"].setdefault("record", self.record)
+        own = {"name": self.name, "control_socket": self.socket_path, "keys": "keys.yaml"}
+        configuration["identity"].setdefault("record", self.record)
         self.path = f"{self.directory}/{self.name}.yaml"
         with open(self.path, "w") as file:
-            json.dump(self.configuration, file, indent=1)
+            json.dump({**own, **configuration}, file, indent=1)
 
     def launch(self, environment=None):
         with open(self.log, "a") as log:

@@ -1,11 +1,12 @@
 import Foundation
 import Keys
+import Support
 import Testing
 
 @Suite struct LockedMemoryTests {
   /// The flags that the kernel shows for the mapping at `base`.
   private func flags(of base: UnsafeMutableRawPointer) throws -> Set<Substring> {
-    let lines = try ProcessMemory.text("/proc/self/smaps").split(separator: "\n")
+    let lines = try ProcessMemory.lines(of: "/proc/self/smaps")
     // The kernel joins neighbours that are alike into one mapping.
     let first = try #require(
       lines.firstIndex { line in

@@ -110,6 +110,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
         path: $0.path, port: $0.port, limit: $0.limit, largest: Int(plan.ports[$0.port].mtu) + 22, name: plan.name)
     }
 
+    let downs = PortDowns(count: ports.count)
     shared = .allocate(capacity: 1)
     shared.initialize(to: LcoreShared(snapshot: UnsafeMutableRawPointer(current.storage), stopping: 0))
     var openBoard: SealingBoard? = board
@@ -129,7 +130,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
           counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
         transmitter: Transmitter(
           ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number],
-          capture: capture?.tap ?? .none),
+          capture: capture?.tap ?? .none, downs: downs),
         reassembler: build.reassembler(counters: lcoreCounters[number]), first: current.storage)
       let place = UnsafeMutablePointer<Worker<Engine>>.allocate(capacity: 1)
       place.initialize(to: worker)
@@ -137,7 +138,8 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     }
     self.workers = workers
     slowPath = SlowPathThread(
-      punted: punted, returned: returned, pool: pool, neighbours: neighbours, counters: slowPathCounters, ports: ports)
+      punted: punted, returned: returned, pool: pool, neighbours: neighbours, counters: slowPathCounters, ports: ports,
+      downs: downs)
     slowPath.configure(plan)
   }
 

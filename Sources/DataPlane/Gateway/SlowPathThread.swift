@@ -14,13 +14,15 @@ final class SlowPathThread: @unchecked Sendable {
   private var logic: SlowPath
   private var links: [Bool]
   private let ports: [LivePort]
+  private let downs: PortDowns
   private var nextTick: UInt64 = 0
   private var nextLinkCheck: UInt64 = 0
 
   init(
     punted: UnsafeMutableRawPointer, returned: UnsafeMutableRawPointer, pool: UnsafeMutableRawPointer,
-    neighbours: NeighbourMap, counters: Counters, ports: [LivePort]
+    neighbours: NeighbourMap, counters: Counters, ports: [LivePort], downs: PortDowns
   ) {
+    self.downs = downs
     self.punted = punted
     self.counters = counters
     self.ports = ports
@@ -97,6 +99,7 @@ final class SlowPathThread: @unchecked Sendable {
       let isUp = port.isUp
       if isUp && !links[index] { logic.linkUp(port: UInt16(index), now: now, output: &output) }
       links[index] = isUp
+      downs.set(index, isDown: !isUp)
     }
   }
 
@@ -114,7 +117,10 @@ final class SlowPathThread: @unchecked Sendable {
     }
   }
 
-  deinit { batch.deallocate() }
+  deinit {
+    batch.deallocate()
+    downs.deallocate()
+  }
 
   struct Output: SlowPathOutput {
     let pool: UnsafeMutableRawPointer

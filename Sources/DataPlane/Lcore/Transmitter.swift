@@ -15,8 +15,10 @@ struct Transmitter: ~Copyable {
   private let generated: UnsafeMutablePointer<Int>
   private let counters: Counters
   let capture: CaptureTap
+  private let downs: PortDowns
 
-  init(ports: [UInt16], queue: UInt16, counters: Counters, capture: CaptureTap) {
+  init(ports: [UInt16], queue: UInt16, counters: Counters, capture: CaptureTap, downs: PortDowns) {
+    self.downs = downs
     portCount = ports.count
     self.queue = queue
     self.counters = counters
@@ -77,7 +79,7 @@ struct Transmitter: ~Copyable {
           ownSent &-= 1
           counters.add(.generatedDropped)
         } else {
-          counters.drop(.transmitFull)
+          counters.drop(downs.isDown(port) ? .portDown : .transmitFull)
         }
       }
       dpdk_pktmbuf_free_bulk(mbufs + sent, UInt32(truncatingIfNeeded: count &- sent))
@@ -88,6 +90,20 @@ struct Transmitter: ~Copyable {
     counts[port] = 0
     generated[port] = 0
   }
+}
+
+/// Which ports have no link: written by the slow path's thread, which asks, read where a port took nothing.
+struct PortDowns: @unchecked Sendable {
+  private let words: UnsafeMutablePointer<UInt64>
+
+  init(count: Int) {
+    words = .allocate(capacity: max(1, count))
+    words.initialize(repeating: 0, count: max(1, count))
+  }
+
+  func isDown(_ port: Int) -> Bool { dpdk_load_relaxed(words + port) != 0 }
+  func set(_ port: Int, isDown: Bool) { dpdk_store_release(words + port, isDown ? 1 : 0) }
+  func deallocate() { words.deallocate() }
 }
 
 /// Copies of a port's packets for the capture thread. Nothing is taken where `port` is -1.

@@ -1,20 +1,21 @@
-import Glibc
-import Synchronization
-import Testing
+internal import Glibc
+internal import Synchronization
 
 /// This process's own memory as the kernel shows it in /proc/self: everything, not only what a test has pointers to.
-enum ProcessMemory {
+package enum ProcessMemory {
+  struct Unreadable: Error { let path: String }
+
   /// One search at a time: what one reads, another would find.
   private static let searching = Mutex(())
 
   /// The addresses at which a key's octets stand in writable memory, other than the given place itself.
-  static func occurrences(of needle: UnsafeRawBufferPointer) throws -> [UInt] {
+  package static func occurrences(of needle: UnsafeRawBufferPointer) throws -> [UInt] {
     try searching.withLock { _ in try search(for: needle) }
   }
 
   private static func search(for needle: UnsafeRawBufferPointer) throws -> [UInt] {
     let memory = open("/proc/self/mem", O_RDONLY)
-    try #require(memory >= 0)
+    guard memory >= 0 else { throw Unreadable(path: "/proc/self/mem") }
     defer { close(memory) }
     let chunk = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
     defer {
@@ -25,7 +26,8 @@ enum ProcessMemory {
       UInt(bitPattern: bytes.baseAddress)..<(UInt(bitPattern: bytes.baseAddress) + UInt(bytes.count))
     }
     var found: Set<UInt> = []
-    for mapping in try mappings() where mapping.permissions.hasPrefix("rw") {
+    // The sanitizers reserve terabytes for their own notes.
+    for mapping in try mappings() where mapping.permissions.hasPrefix("rw") && mapping.range.count <= 1 << 30 {
       var start = mapping.range.lowerBound
       while start < mapping.range.upperBound {
         let wanted = min(chunk.count, Int(mapping.range.upperBound - start))
@@ -45,7 +47,7 @@ enum ProcessMemory {
   }
 
   /// The VmFlags of the mapping that holds an address, as in proc(5): lo = locked, dd = not in core dumps.
-  static func flags(at address: UInt) throws -> [Substring] {
+  package static func flags(at address: UInt) throws -> [Substring] {
     var inside = false
     for line in try lines(of: "/proc/self/smaps") {
       if let mapping = Mapping(line) { inside = mapping.range.contains(address) }
@@ -71,9 +73,27 @@ enum ProcessMemory {
 
   private static func mappings() throws -> [Mapping] { try lines(of: "/proc/self/maps").compactMap(Mapping.init) }
 
-  private static func lines(of file: String) throws -> [Substring] {
+  /// Whether octets lie anywhere in writable memory; `masked` is the needle xor 0x5a, so that it does not find itself.
+  package static func contains(masked: [UInt8]) throws -> Bool {
+    let needle = UnsafeMutableRawBufferPointer.allocate(byteCount: masked.count, alignment: 16)
+    defer {
+      needle.initializeMemory(as: UInt8.self, repeating: 0)
+      needle.deallocate()
+    }
+    for (index, octet) in masked.enumerated() { needle[index] = octet ^ 0x5a }
+    return try !occurrences(of: UnsafeRawBufferPointer(needle)).isEmpty
+  }
+
+  /// A number of kilobytes out of /proc/self/status.
+  package static func status(_ field: String) -> Int? {
+    let line = try? lines(of: "/proc/self/status").first { $0.hasPrefix(field + ":") }
+    return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }
+  }
+
+  /// A file of /proc, line by line.
+  package static func lines(of file: String) throws -> [Substring] {
     let descriptor = open(file, O_RDONLY)
-    try #require(descriptor >= 0)
+    guard descriptor >= 0 else { throw Unreadable(path: file) }
     defer { close(descriptor) }
     // The kernel gives such a file piece by piece, and Foundation takes the first piece for the whole.
     var text: [UInt8] = []
