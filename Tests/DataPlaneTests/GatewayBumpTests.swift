@@ -110,7 +110,7 @@ extension RingTests {
 
     @Test func neighboursFindEachOther() throws {
       let couple = try Self.couple()
-      let arp = [UInt8](repeating: 7, count: 28)
+      let arp = Packet.pattern(28)
       let (outer, inner) = Self.carry(arp, couple, type: 0x0806)
       #expect(outer == inner && inner.count == 1)
       let solicitation = Packet.ipv6(
