@@ -41,7 +41,12 @@ final class Station {
     var settings = GatewaySettings(time: time ?? .record(path: record.path(percentEncoded: false)))
     settings.engine = engine
     settings.lcores = lcores
-    gateway = try settings.prepare(plan: plan, groups: groups)
+    do {
+      gateway = try settings.prepare(plan: plan, groups: groups)
+    } catch {
+      Self.remove(record)
+      throw error
+    }
     run()
     while take() != nil {}
     while clear.take() != nil {}
@@ -49,6 +54,10 @@ final class Station {
 
   deinit {
     gateway.stop()
+    Self.remove(record)
+  }
+
+  private static func remove(_ record: URL) {
     for suffix in ["", ".lock"] {
       try? FileManager.default.removeItem(atPath: record.path(percentEncoded: false) + suffix)
     }
