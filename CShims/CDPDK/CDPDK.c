@@ -255,11 +255,8 @@ void dpdk_hash_free(void *hash) { rte_hash_free(hash); }
 int dpdk_hash_add_key_data(void *hash, const uint64_t key[3], uint64_t value) {
   return rte_hash_add_key_data(hash, key, (void *)(uintptr_t)value);
 }
-int dpdk_hash_del_key(void *hash, const uint64_t key[3]) {
-  int position = rte_hash_del_key(hash, key);
-  // The key's slot is free for others only when no reader can still be looking at it; the one writer calls this after that.
-  return position < 0 ? position : rte_hash_free_key_with_position(hash, position);
-}
+int dpdk_hash_del_key(void *hash, const uint64_t key[3]) { return rte_hash_del_key(hash, key); }
+void dpdk_hash_free_key_with_position(void *hash, int position) { rte_hash_free_key_with_position(hash, position); }
 bool dpdk_hash_lookup_data(const void *hash, const uint64_t key[3], uint64_t *value) {
   void *data;
   if (rte_hash_lookup_data(hash, key, &data) < 0) return false;

@@ -110,7 +110,7 @@ extension RingTests {
 
     @Test func neighboursFindEachOther() throws {
       let couple = try Self.couple()
-      let arp = [UInt8](repeating: 7, count: 28)
+      let arp = Packet.pattern(28)
       let (outer, inner) = Self.carry(arp, couple, type: 0x0806)
       #expect(outer == inner && inner.count == 1)
       let solicitation = Packet.ipv6(
@@ -180,7 +180,7 @@ extension RingTests {
         }
         let drops = couple.one.drops { #expect(Self.carry(packet(most + 1), couple).outer.isEmpty) }
         #expect(drops == ["too-big": 1])
-        let answer = Array(try #require(couple.one.clear.take()).dropFirst(14))
+        let answer = Array(try #require(couple.one.takeClear()).dropFirst(14))
         #expect(isIPv4 ? answer.word(at: 26) == most : answer.word(at: 46) == most)
         try Self.expectCarried(packet(most), couple)
       }

@@ -40,7 +40,7 @@ extension RingTests {
           (frame, reason) = (
             Packet.frame(to: receiver.fabric.mac, from: Station.router, type: 0x9999, [1]), "ether-type"
           )
-        case 6: (frame, reason) = (frame.setting(frame[96] ^ 0x40, at: 96), "authentication")
+        case 6: (frame, reason) = (frame.setting(frame[42 + 54] ^ 0x40, at: 42 + 54), "authentication")
         default: break
         }
         // 10.6.0.2 may not speak.
@@ -123,7 +123,7 @@ extension RingTests {
       let station = try Station(1) { $0.ports[1].neighbours = [] }
       let packet = Packet.ipv4(from: "10.1.0.2", to: "10.2.0.2", Packet.udp(1, 2, Packet.pattern(30)))
       for _ in 0..<5 { station.fromHost(packet) }
-      #expect(station.taken().isEmpty)
+      #expect(!station.taken().contains { $0.word(at: 12) == 0x0800 })
       try station.gateway.reload(plan: station.plan, groups: [Keyring.train, Keyring.other])
       station.run()
       let reply: [UInt8] =

@@ -145,7 +145,7 @@ extension RingTests {
             }
             let wanted = Self.leaving[inner][outer]
             #expect(drops == (wanted < 0 ? ["congestion": 1] : [:]))
-            let got = couple.two.clear.take().map { Self.trafficClass(Array($0.dropFirst(14))) }
+            let got = couple.two.takeClear().map { Self.trafficClass(Array($0.dropFirst(14))) }
             // Never inward: the outer code point 63 stays outside.
             #expect(got == (wanted < 0 ? nil : UInt8(wanted | 10 << 2)), "inner \(inner), outer \(outer)")
           }
@@ -417,7 +417,7 @@ extension RingTests {
       #expect(Array(out.dropFirst(14)) == RoundTrips.hopped(Self.v4(to: "198.51.100.7"), by: 1))
       #expect(Array(out.prefix(6)) == Packet.octets(of: Station.router))
       station.fromFabric(Self.v4(to: "10.1.0.2", from: "198.51.100.7"))
-      let back = try #require(station.clear.take())
+      let back = try #require(station.takeClear())
       #expect(Array(back.dropFirst(14)) == RoundTrips.hopped(Self.v4(to: "10.1.0.2", from: "198.51.100.7"), by: 1))
       #expect(station.drops { station.fromFabric(Self.v4(to: "10.1.0.2", from: "198.51.101.7")) } == ["unprotected": 1])
       #expect(
@@ -431,7 +431,7 @@ extension RingTests {
       let station = try Station(1) { $0.ports[1].neighbours = [] }
       station.fromHost(Self.v4())
       station.fromHost(Self.v4())
-      #expect(station.taken().isEmpty)
+      #expect(!station.taken().contains { $0.word(at: 12) == 0x0800 })
       let reply: [UInt8] =
         [0, 1, 8, 0, 6, 4, 0, 2] + Packet.octets(of: Station.router) + Packet.octets("192.0.2.2")
         + Packet.octets(of: station.fabric.mac) + Packet.octets("192.0.2.1")

@@ -52,7 +52,7 @@ extension RingTests {
       #expect(frames.count == 2 && inner.count == 1 && frames.allSatisfy { $0.count <= 14 + 1280 })
       let larger = Packet.ipv6(from: "2001:db8:1::2", to: "2001:db8:2::2", Packet.udp(1, 2, Packet.pattern(1233)))
       #expect(couple.one.drops { couple.one.fromHost(larger) } == ["too-big": 1])
-      let answer = try #require(couple.one.clear.take())
+      let answer = try #require(couple.one.takeClear())
       #expect(answer.word(at: 14 + 46) == 1280)
       couple.finish()
     }

@@ -41,7 +41,12 @@ final class Station {
     var settings = GatewaySettings(time: time ?? .record(path: record.path(percentEncoded: false)))
     settings.engine = engine
     settings.lcores = lcores
-    gateway = try settings.prepare(plan: plan, groups: groups)
+    do {
+      gateway = try settings.prepare(plan: plan, groups: groups)
+    } catch {
+      Self.remove(record)
+      throw error
+    }
     run()
     while take() != nil {}
     while clear.take() != nil {}
@@ -49,6 +54,10 @@ final class Station {
 
   deinit {
     gateway.stop()
+    Self.remove(record)
+  }
+
+  private static func remove(_ record: URL) {
     for suffix in ["", ".lock"] {
       try? FileManager.default.removeItem(atPath: record.path(percentEncoded: false) + suffix)
     }
@@ -133,9 +142,30 @@ final class Station {
   }
 
   /// What it sent onto the fabric.
-  func take() -> [UInt8]? { fabric.take() }
-  func taken() -> [[UInt8]] { Array(sequence(state: ()) { _ in self.fabric.take() }) }
-  func takenClear() -> [[UInt8]] { Array(sequence(state: ()) { _ in self.clear.take() }) }
+  func take() -> [UInt8]? { Self.take(from: fabric) }
+  func takeClear() -> [UInt8]? { Self.take(from: clear) }
+  func taken() -> [[UInt8]] { Array(sequence(state: ()) { _ in self.take() }) }
+  func takenClear() -> [[UInt8]] { Array(sequence(state: ()) { _ in self.takeClear() }) }
+
+  private static func take(from wire: RingWire) -> [UInt8]? {
+    while let frame = wire.take() {
+      if !isAnnouncement(frame) { return frame }
+    }
+    return nil
+  }
+
+  /// Two seconds after its start a gateway announces its addresses once more, whatever a test does then: ARP about itself, or
+  /// an advertisement to all nodes.
+  private static func isAnnouncement(_ frame: [UInt8]) -> Bool {
+    let start = frame.count > 18 && frame.word(at: 12) == 0x8100 ? 18 : 14
+    guard frame.count >= start + 28 else { return false }
+    switch frame.word(at: start - 2) {
+    case 0x0806: return frame[start + 14..<start + 18] == frame[start + 24..<start + 28]
+    case 0x86DD:
+      return frame.count > start + 40 && frame[start + 24] == 0xFF && frame[start + 6] == 58 && frame[start + 40] == 136
+    default: return false
+    }
+  }
 
   /// Drops by reason.
   var drops: [String: UInt64] { gateway.status.drops }

@@ -198,15 +198,15 @@ def tag(node, device, inner, control, mtu=1500):
         return
     while True:
         for side in select.select(sides, [], [])[0]:
-            frame, ancillary, _, address = side.recvmsg(65536, 64)
-            if address[2] == socket.PACKET_OUTGOING:
-                continue
-            status, *_, tci, tpid = AUXDATA.unpack(ancillary[0][2])
-            is_tagged = status & STATUS_VLAN_VALID and (tpid, tci) == (0x8100, control)
+            # A device that goes down says so once; a frame that does not fit is lost.
             with contextlib.suppress(OSError):
+                frame, ancillary, _, address = side.recvmsg(65536, 64)
+                if address[2] == socket.PACKET_OUTGOING:
+                    continue
+                status, *_, tci, tpid = AUXDATA.unpack(ancillary[0][2])
                 if side is sides[0]:
                     sides[1].send(frame[:12] + struct.pack(">HH", 0x8100, control) + frame[12:])
-                elif is_tagged:
+                elif status & STATUS_VLAN_VALID and (tpid, tci) == (0x8100, control):
                     sides[0].send(frame)
 
 

@@ -158,7 +158,10 @@ bool dpdk_rcu_qsbr_check(void *qsbr, uint64_t token);
 void *dpdk_hash_create(const char *name, unsigned entries);
 void dpdk_hash_free(void *hash);
 int dpdk_hash_add_key_data(void *hash, const uint64_t key[3], uint64_t value);
+/// Takes the key out; its slot stays until dpdk_hash_free_key_with_position, when no reader can be looking at it any more.
+/// The slot's position, or a negative errno.
 int dpdk_hash_del_key(void *hash, const uint64_t key[3]);
+void dpdk_hash_free_key_with_position(void *hash, int position);
 /// True and the value where the key is there.
 bool dpdk_hash_lookup_data(const void *hash, const uint64_t key[3], uint64_t *value);
 

@@ -22,10 +22,18 @@ struct NeighbourMap: @unchecked Sendable {
     return found ? MACAddress(rawValue: value) : nil
   }
 
-  /// The slow path's: nil withdraws. False when the map is full.
-  func publish(_ address: IPAddress, port: Int, mac: MACAddress?) -> Bool {
-    let key = [UInt64(port), address.high, address.low]
-    guard let mac else { return dpdk_hash_del_key(hash, key) >= 0 }
-    return dpdk_hash_add_key_data(hash, key, mac.rawValue) == 0
+  /// The writer's. False when the map is full.
+  func publish(_ address: IPAddress, port: Int, mac: MACAddress) -> Bool {
+    dpdk_hash_add_key_data(hash, Self.key(address, port), mac.rawValue) == 0
   }
+
+  /// The writer's: the slot that is free once every reader has passed, or nothing.
+  func withdraw(_ address: IPAddress, port: Int) -> Int32? {
+    let position = dpdk_hash_del_key(hash, Self.key(address, port))
+    return position >= 0 ? position : nil
+  }
+
+  func reuse(_ position: Int32) { dpdk_hash_free_key_with_position(hash, position) }
+
+  private static func key(_ address: IPAddress, _ port: Int) -> [UInt64] { [UInt64(port), address.high, address.low] }
 }

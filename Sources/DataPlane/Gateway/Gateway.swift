@@ -138,7 +138,8 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     }
     self.workers = workers
     slowPath = SlowPathThread(
-      punted: punted, returned: returned, pool: pool, neighbours: neighbours, counters: slowPathCounters, ports: ports,
+      punted: punted, returned: returned, pool: pool, neighbours: neighbours, qsbr: qsbr,
+      counters: slowPathCounters, ports: ports,
       downs: downs)
     slowPath.configure(plan)
   }

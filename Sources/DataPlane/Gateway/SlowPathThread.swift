@@ -20,7 +20,7 @@ final class SlowPathThread: @unchecked Sendable {
 
   init(
     punted: UnsafeMutableRawPointer, returned: UnsafeMutableRawPointer, pool: UnsafeMutableRawPointer,
-    neighbours: NeighbourMap, counters: Counters, ports: [LivePort], downs: PortDowns
+    neighbours: NeighbourMap, qsbr: UnsafeMutableRawPointer, counters: Counters, ports: [LivePort], downs: PortDowns
   ) {
     self.downs = downs
     self.punted = punted
@@ -28,7 +28,7 @@ final class SlowPathThread: @unchecked Sendable {
     self.ports = ports
     links = ports.map { $0.isUp }
     logic = SlowPath()
-    output = Output(pool: pool, returned: returned, neighbours: neighbours, counters: counters)
+    output = Output(pool: pool, returned: returned, neighbours: neighbours, qsbr: qsbr, counters: counters)
   }
 
   /// Nanoseconds of a clock that does not go back.
@@ -126,7 +126,21 @@ final class SlowPathThread: @unchecked Sendable {
     let pool: UnsafeMutableRawPointer
     let returned: UnsafeMutableRawPointer
     let neighbours: NeighbourMap
+    let qsbr: UnsafeMutableRawPointer
     let counters: Counters
+    /// Slots of neighbours that are gone, and when lcores will have stopped looking at them.
+    private var withdrawn: [(position: Int32, token: UInt64)] = []
+
+    init(
+      pool: UnsafeMutableRawPointer, returned: UnsafeMutableRawPointer, neighbours: NeighbourMap,
+      qsbr: UnsafeMutableRawPointer, counters: Counters
+    ) {
+      self.pool = pool
+      self.returned = returned
+      self.neighbours = neighbours
+      self.qsbr = qsbr
+      self.counters = counters
+    }
 
     func transmit(_ frame: UnsafeRawBufferPointer, port: UInt16) {
       generate(frame, behind: 0, intent: .transmit, port: port)
@@ -170,8 +184,17 @@ final class SlowPathThread: @unchecked Sendable {
       discard(mbuf, reason)
     }
 
-    func publish(port: UInt16, address: IPAddress, mac: MACAddress?) {
-      _ = neighbours.publish(address, port: Int(port), mac: mac)
+    mutating func publish(port: UInt16, address: IPAddress, mac: MACAddress?) {
+      withdrawn.removeAll { slot in
+        guard dpdk_rcu_qsbr_check(qsbr, slot.token) else { return false }
+        neighbours.reuse(slot.position)
+        return true
+      }
+      if let mac {
+        _ = neighbours.publish(address, port: Int(port), mac: mac)
+      } else if let position = neighbours.withdraw(address, port: Int(port)) {
+        withdrawn.append((position, dpdk_rcu_qsbr_start(qsbr)))
+      }
     }
 
     func discard(_ mbuf: Mbuf, _ reason: DropReason) {
