@@ -15,8 +15,9 @@ enum LoopBenchmark {
 
   /// Different flows in the file.
   private static let packets = 256
-  /// Any group address: ports take it whatever their own address is.
-  private static let mac = MACAddress(rawValue: 0x0100_5E00_0001)
+  /// What DPDK's pcap driver gives the first port of a process: 02, "pcap", 00. A group address would do for a port, but
+  /// what a link gave to many stations is not routed.
+  private static let mac = MACAddress(rawValue: 0x0270_6361_7000)
   private static let clear = IPAddress(ipv4: 0x0A01_0001)
   private static let fabric = IPAddress(ipv4: 0xC000_0201)
   private static let peer = IPAddress(ipv4: 0xC000_0202)
