@@ -39,6 +39,14 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: [
     .target(
@@ -56,10 +64,45 @@ let package = Package(
       exclude: ipsecMB ? [] : ["Engines/IPsecMBEngine.swift"], swiftSettings: engines),
     .target(
       name: "Control", dependencies: ["Keys", "Wire", .product(name: "Yams", package: "Yams")], swiftSettings: swift),
+    .target(name: "Rotation", swiftSettings: swift),
+    .systemLibrary(name: "CPKCS11", path: "CShims/CPKCS11", pkgConfig: "p11-kit-1"),
+    .target(
+      name: "Vault",
+      dependencies: ["COpenSSL", "CPKCS11", "Keys", "Rotation", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: swift),
+    .target(
+      name: "Identity",
+      dependencies: [
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "X509", package: "swift-certificates"),
+      ], swiftSettings: swift),
+    .target(
+      name: "Controller",
+      dependencies: [
+        "Identity", "Keys", "Rotation", "Vault",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: swift),
+    .target(
+      name: "KeyAgent",
+      dependencies: [
+        "Identity", "Keys", "Rotation", "Vault",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+      ], swiftSettings: swift),
     .executableTarget(
       name: "keyweave",
       dependencies: [
-        "Control", "DataPlane", "Keys", "Wire",
+        "Control", "Controller", "DataPlane", "Identity", "KeyAgent", "Keys", "Rotation", "Vault", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "Support", dependencies: ["Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),
@@ -68,6 +111,19 @@ let package = Package(
     .testTarget(
       name: "DataPlaneTests", dependencies: ["DataPlane", "Keys", "Support", "Wire"], swiftSettings: engines),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Keys", "Support", "Wire"], swiftSettings: swift),
+    .testTarget(name: "RotationTests", dependencies: ["Rotation", "Support"], swiftSettings: swift),
+    .testTarget(name: "VaultTests", dependencies: ["Keys", "Rotation", "Support", "Vault"], swiftSettings: swift),
+    .testTarget(name: "IdentityTests", dependencies: ["Identity", "Support"], swiftSettings: swift),
+    .testTarget(
+      name: "ControllerTests",
+      dependencies: [
+        "Controller", "Identity", "Keys", "Rotation", "Support", "Vault",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+      ], swiftSettings: swift),
+    .testTarget(
+      name: "KeyAgentTests",
+      dependencies: ["Controller", "Identity", "KeyAgent", "Keys", "Rotation", "Support", "Vault"],
+      swiftSettings: swift),
     .testTarget(name: "InteropTests", dependencies: ["Support"], swiftSettings: swift),
   ]
     + (ipsecMB
