@@ -163,9 +163,8 @@ extension Worker {
     Self.writeEthernet(entry, isIPv4: isIPv4, at: mbuf.data)
     let nextHop = route.nextHop.isUnspecified ? destination : route.nextHop
     if isTooBig {
-      fragment(mbuf, etherLength: etherLength, isIPv4: isIPv4, mtu: Int(entry.mtu)) { worker, piece in
-        worker.send(piece, port: port, nextHop: nextHop, etherLength: etherLength)
-      }
+      fragment(
+        mbuf, etherLength: etherLength, isIPv4: isIPv4, mtu: Int(entry.mtu), port: port, nextHop: nextHop)
     } else {
       send(mbuf, port: port, nextHop: nextHop, etherLength: etherLength)
     }

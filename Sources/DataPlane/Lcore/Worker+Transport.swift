@@ -191,7 +191,8 @@ extension Worker {
     if length > mtu {
       // A datagram that came in fragments and was put together before it was sealed.
       guard canFragment(isIPv4: item.isIPv4, headers: item.upper &- item.l3) else { return discard(mbuf, .tooBig) }
-      return fragment(mbuf, etherLength: item.l3, isIPv4: item.isIPv4, mtu: mtu) { $0.transmitter.send($1, port: pair) }
+      return fragment(
+        mbuf, etherLength: item.l3, isIPv4: item.isIPv4, mtu: mtu, port: pair, nextHop: nil)
     }
     transmitter.send(mbuf, port: pair)
   }
