@@ -29,8 +29,14 @@ extension Worker {
     guard sealing.pointee.mode == .tunnel else { return discard(item.mbuf, .noRoute) }
     let hash = item.flow.hash(flowKey)
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
-    let peer = view.peers + peerIndex
+    encapsulate(item, sealing: index, port: port, peer: peerIndex, hash: hash)
+  }
 
+  /// Steps 2 to 5, towards a peer that is chosen.
+  @inline(__always)
+  mutating func encapsulate(_ item: ClearItem, sealing index: Int, port: Int, peer peerIndex: Int, hash: UInt64) {
+    let sealing = view.sealings + index
+    let peer = view.peers + peerIndex
     guard age(item, port: port) else { return }
     let overhead = peer.pointee.outerLength &+ sealing.pointee.headerLength &+ SecurityHeader.icvLength
     let room = peer.pointee.mtu &- overhead

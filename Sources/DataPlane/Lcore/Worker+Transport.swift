@@ -169,7 +169,7 @@ extension Worker {
   mutating func deliverTransport(_ item: ProtectedItem, _ opened: OpenItem, _ inner: InnerPayload, port: Int) {
     let pair = Int(view.ports[port].pair)
     guard pair >= 0 else { return discard(item.mbuf, .policyInner) }
-    guard view.maySpeak(group: opened.group, entry(of: item.source)), !item.sourceIsMapped else {
+    guard maySpeak(opened, from: item.source, entry(of: item.source)), !item.sourceIsMapped else {
       return discard(item.mbuf, .policyInner)
     }
     let mbuf = item.mbuf
