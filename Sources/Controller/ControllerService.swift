@@ -109,7 +109,7 @@ package final class ControllerService: Sendable {
         configuration: TLSChannelConfiguration(
           tlsConfiguration: identity.serverConfiguration(),
           customVerificationCallback: { chain, promise in identity.verifyClient(chain, promise) }))
-      return GuardedChannel(base: tls, limits: limits, rates: rates)
+      return GuardedChannel(base: tls, rates: rates)
     }
   }
 }

@@ -74,10 +74,9 @@ final class RateLimits: Sendable {
   }
 }
 
-/// Refuses connections beyond the limit and ends handshakes that take too long, before TLS sees them.
+/// Refuses connections that come too fast, before TLS sees them.
 struct GuardedChannel<Base: ServerChildChannel>: ServerChildChannel {
   let base: Base
-  let limits: ControllerLimits
   let rates: RateLimits
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Base.Value> {
@@ -85,43 +84,13 @@ struct GuardedChannel<Base: ServerChildChannel>: ServerChildChannel {
       channel.close(promise: nil)
       return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
     }
-    return base.setup(channel: channel, logger: logger).flatMapThrowing { value in
-      // Behind TLS, which tells when it is done.
-      try channel.pipeline.syncOperations.addHandler(HandshakeDeadline(.seconds(Int64(limits.handshakeSeconds))))
-      return value
-    }
+    return base.setup(channel: channel, logger: logger)
   }
 
   func handle(value: Base.Value, logger: Logger) async { await base.handle(value: value, logger: logger) }
 }
 
-/// Closes a connection whose TLS handshake is not done in time.
-final class HandshakeDeadline: ChannelInboundHandler, RemovableChannelHandler {
-  typealias InboundIn = NIOAny
-  private let limit: TimeAmount
-  private var timer: Scheduled<Void>?
-
-  init(_ limit: TimeAmount) { self.limit = limit }
-
-  func handlerAdded(context: ChannelHandlerContext) {
-    let channel = context.channel
-    timer = context.eventLoop.scheduleTask(in: limit) { channel.close(promise: nil) }
-  }
-
-  func handlerRemoved(context: ChannelHandlerContext) { timer?.cancel() }
-
-  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if case TLSUserEvent.handshakeCompleted = event { timer?.cancel() }
-    context.fireUserInboundEventTriggered(event)
-  }
-
-  func channelInactive(context: ChannelHandlerContext) {
-    timer?.cancel()
-    context.fireChannelInactive()
-  }
-}
-
-/// Gives each request and each answer its time, and ends the connection after an answer that could not wait for the
+/// Gives the TLS handshake, each request and each answer their time, and ends the connection after an answer that could not wait for the
 /// request's rest.
 final class RequestDeadline: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPRequestPart
@@ -129,12 +98,14 @@ final class RequestDeadline: ChannelDuplexHandler, RemovableChannelHandler {
   typealias OutboundIn = HTTPResponsePart
   typealias OutboundOut = HTTPResponsePart
 
-  private let request, answer: TimeAmount
+  private let handshake, request, answer: TimeAmount
+  private var shaking: Scheduled<Void>?
   private var reading: Scheduled<Void>?
   private var writing: Scheduled<Void>?
   private var isClosing = false
 
   init(_ limits: ControllerLimits) {
+    handshake = .seconds(Int64(limits.handshakeSeconds))
     request = .seconds(Int64(limits.requestSeconds))
     answer = .seconds(Int64(limits.answerSeconds))
   }
@@ -142,6 +113,13 @@ final class RequestDeadline: ChannelDuplexHandler, RemovableChannelHandler {
   private func closing(after limit: TimeAmount, _ context: ChannelHandlerContext) -> Scheduled<Void> {
     let channel = context.channel
     return context.eventLoop.scheduleTask(in: limit) { channel.close(promise: nil) }
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) { shaking = closing(after: handshake, context) }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case TLSUserEvent.handshakeCompleted = event { shaking?.cancel() }
+    context.fireUserInboundEventTriggered(event)
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -185,11 +163,13 @@ final class RequestDeadline: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func handlerRemoved(context: ChannelHandlerContext) {
+    shaking?.cancel()
     reading?.cancel()
     writing?.cancel()
   }
 
   func channelInactive(context: ChannelHandlerContext) {
+    shaking?.cancel()
     reading?.cancel()
     writing?.cancel()
     context.fireChannelInactive()
