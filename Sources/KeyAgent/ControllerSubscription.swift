@@ -62,6 +62,7 @@ final class ControllerSubscription: Sendable {
 
   /// Until the task is cancelled, or another instance of this node appears.
   func run() async {
+    report.withLock { $0.state = .starting }
     var renewal: ContinuousClock.Instant?
     var version: UInt64 = 0
     var failures = 0
