@@ -1,13 +1,13 @@
 package import Wire
 
 /// What a gateway shall do, as plain values: the data plane's own form of a checked configuration. Names have become indices.
-package struct GatewayPlan: Sendable {
+package struct GatewayPlan: Sendable, Equatable {
   package enum Role: Sendable { case clear, protected }
   package enum Mode: UInt8, Sendable { case tunnel, transport, ethernet }
   package enum Carriage: UInt8, Sendable { case udp, ip }
   package enum DSCP: Sendable, Equatable { case copy, fixed(UInt8) }
 
-  package struct Neighbour: Sendable {
+  package struct Neighbour: Sendable, Equatable {
     package var address: IPAddress
     package var mac: MACAddress
     package init(address: IPAddress, mac: MACAddress) {
@@ -16,7 +16,7 @@ package struct GatewayPlan: Sendable {
     }
   }
 
-  package struct Port: Sendable {
+  package struct Port: Sendable, Equatable {
     package var name: String
     /// An interface name, a PCI address or a vdev string ("net_null0,size=64").
     package var device: String
@@ -42,7 +42,7 @@ package struct GatewayPlan: Sendable {
     }
   }
 
-  package struct Peer: Sendable {
+  package struct Peer: Sendable, Equatable {
     package var name: String
     package var address: IPAddress
     package var source: IPAddress
@@ -60,7 +60,7 @@ package struct GatewayPlan: Sendable {
     }
   }
 
-  package struct Sealing: Sendable {
+  package struct Sealing: Sendable, Equatable {
     package var group: Int
     package var mode: Mode = .tunnel
     /// Transport mode has none: the packet's own header takes it on.
@@ -77,7 +77,7 @@ package struct GatewayPlan: Sendable {
     package init(group: Int) { self.group = group }
   }
 
-  package enum Action: Sendable {
+  package enum Action: Sendable, Equatable {
     case seal(Sealing)
     /// To a host or a router on a clear port.
     case forward(port: Int, via: IPAddress)
@@ -87,7 +87,7 @@ package struct GatewayPlan: Sendable {
     case drop
   }
 
-  package struct Route: Sendable {
+  package struct Route: Sendable, Equatable {
     package var prefix: IPPrefix
     package var action: Action
     package init(prefix: IPPrefix, action: Action) {
@@ -97,7 +97,7 @@ package struct GatewayPlan: Sendable {
   }
 
   /// What a trust group's members may send (wire format, section 3, "After the tag").
-  package struct GroupPolicy: Sendable {
+  package struct GroupPolicy: Sendable, Equatable {
     package var group: Int
     package var speaks: [IPPrefix]
     package var forms: Set<PayloadForm>
