@@ -100,6 +100,11 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       self.keeper = keeper
       fixedBoard = nil
       board = keeper.board
+    case .connection:
+      let keeper = try RecordKeeper(connectionPeriods: groups.map(\.epochPeriod))
+      self.keeper = keeper
+      fixedBoard = nil
+      board = keeper.board
     case .fixed(let time):
       let memory = SealingBoardMemory()
       memory.setOpenEpochs(at: time)
@@ -128,7 +133,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
         flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted),
         returned: number == 0 ? returned : nil,
         pool: pool, isDedicated: settings.isDedicated,
-        opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open), role: .none),
+        opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open)),
         sealer: Sealer(
           dataKeys: DataKeys(engine: Engine(), octets: budget.seal),
           counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
@@ -176,6 +181,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     guard plan.wideID || plan.deviceID >> 32 == 0 else {
       throw GatewayError("an ID of more than 8 hex digits without wide IDs (identity.device_id)")
     }
+    if let fault = plan.connectionFault(keys.groups) { throw GatewayError(fault) }
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
       guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {

@@ -108,6 +108,36 @@ package struct GatewayPlan: Sendable, Equatable {
     }
   }
 
+  /// Parties outside a group that this gateway's pool serves (wire format, section 5).
+  package struct ClientPool: Sendable, Equatable {
+    package var group: Int
+    /// Inner addresses: base + n.
+    package var prefix: IPPrefix
+    /// How packets to clients are sealed: group, context and peers are the pool's.
+    package var sealing: Sealing
+    /// Who may speak, by slot, and where packets for it go.
+    package var clients: [UInt32: Peer]
+    package init(group: Int, prefix: IPPrefix, sealing: Sealing, clients: [UInt32: Peer]) {
+      self.group = group
+      self.prefix = prefix
+      self.sealing = sealing
+      self.clients = clients
+    }
+  }
+
+  /// The connection that this gateway has as a client: the group's sealings use it.
+  package struct Connection: Sendable, Equatable {
+    package var group: Int
+    package var id: ConnectionID
+    /// The one inner source: base + n.
+    package var address: IPAddress
+    package init(group: Int, id: ConnectionID, address: IPAddress) {
+      self.group = group
+      self.id = id
+      self.address = address
+    }
+  }
+
   package var name: String
   package var deviceID: UInt64
   /// Eight-octet IDs in the packets.
@@ -119,6 +149,8 @@ package struct GatewayPlan: Sendable, Equatable {
   /// Ethernet mode: what a clear port's frames are sealed with, by port.
   package var frames: [Int: Sealing] = [:]
   package var policies: [GroupPolicy] = []
+  package var clientPools: [ClientPool] = []
+  package var connection: Connection?
   /// Traffic that matches no route passes in clear between the two ports of a bump; elsewhere it is always dropped.
   package var bypassUnmatched = false
   package var mssClamp = true
