@@ -193,7 +193,8 @@ extension Configuration.KeyAgent.Group {
     reportRepeats(rootKeys, section.findings, "root key")
     if !(1...3).contains(section.count(.rootKeys)) {
       section.findings.mistake(
-        section.path(.rootKeys), found: "\(section.count(.rootKeys)) root keys", expected: "one to three, one per level",
+        section.path(.rootKeys), found: "\(section.count(.rootKeys)) root keys",
+        expected: "one to three, one per level",
         fix: "write `root_keys: [region/NAME, users/NAME, tasks/NAME]`")
     }
     guard let name else { return nil }
@@ -256,7 +257,9 @@ extension Kind where Value == String {
   /// Names on a token.
   static var label: Kind {
     Kind(expected: "a name of 1 to 32 characters", example: "keyweave") { text throws(Misread) in
-      guard (1...32).contains(text.utf8.count), text.utf8.allSatisfy({ (32...126).contains($0) }) else { throw Misread() }
+      guard (1...32).contains(text.utf8.count), text.utf8.allSatisfy({ (32...126).contains($0) }) else {
+        throw Misread()
+      }
       return text
     }
   }

@@ -117,7 +117,8 @@ struct ConfigurationDraft {
     let routes = routes.map { resolve($0) }
     guard findings.mistakes.isEmpty, let name, let identity, keysFile != nil || keyAgent != nil else { return nil }
     return Configuration(
-      name: name, identity: identity, keysFile: keysFile, keyAgent: keyAgent, engine: engine, lcores: lcores, controlSocket: controlSocket,
+      name: name, identity: identity, keysFile: keysFile, keyAgent: keyAgent, engine: engine, lcores: lcores,
+      controlSocket: controlSocket,
       ports: ports.map(\.value), peers: peers.compactMap(\.self), routes: routes.compactMap(\.self),
       groups: groups.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS, icmpRate: icmpRate,
       capture: capture?.value)

@@ -49,7 +49,8 @@ extension ConfigurationFile {
       name: configuration.name,
       deviceID: configuration.identity.controller.map { "as \($0) assigns it" }
         ?? String(repeating: "0", count: max(0, digits - id.count)) + id,
-      member: configuration.identity.controller == nil ? configuration.identity.member : nil, engine: configuration.engine.rawValue, lcores: configuration.lcores.count,
+      member: configuration.identity.controller == nil ? configuration.identity.member : nil,
+      engine: configuration.engine.rawValue, lcores: configuration.lcores.count,
       controllers: (configuration.keyAgent?.controllers ?? []).map { "\($0.name) \($0.url) (\($0.id))" },
       ports: configuration.ports.map { port in
         Summary.Port(

@@ -51,18 +51,30 @@ final class ControllerClock: Sendable {
       if !offsets.isEmpty {
         let (low, high) = (offsets[(offsets.count - 1) / 2], offsets[offsets.count / 2])
         state.reference = ClockReference(offset: low + (high - low) / 2, tolerance: tolerance)
-      } else if state.reference == nil, state.asked.isSuperset(of: controllers) || sinceBoot - startedAt > Self.patience {
+      } else if state.reference == nil, state.asked.isSuperset(of: controllers) || sinceBoot - startedAt > Self.patience
+      {
         state.reference = ClockReference(offset: Int64(clamping: clock) * 1000 - sinceBoot, tolerance: tolerance)
       }
       return state.reference
     }
   }
 
+  private static let months: [Substring] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+  ]
+
   /// Unix seconds of an HTTP date (RFC 9110, section 5.6.7), the form that must be sent.
   static func seconds(_ date: String) -> Int64? {
-    guard date.utf8.count == 29, date.hasSuffix(" GMT") else { return nil }
+    // "Sun, 06 Nov 1994 08:49:37 GMT"
+    let words = date.split(separator: " ")
+    guard date.utf8.count == 29, words.count == 6, words[5] == "GMT", let day = Int32(words[1]),
+      let month = months.firstIndex(of: words[2]), let year = Int32(words[3])
+    else { return nil }
+    let clock = words[4].split(separator: ":").compactMap { Int32($0) }
+    guard clock.count == 3 else { return nil }
     var parts = tm()
-    guard let end = strptime(date, "%a, %d %b %Y %H:%M:%S GMT", &parts), end.pointee == 0 else { return nil }
+    (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1900, Int32(month), day)
+    (parts.tm_hour, parts.tm_min, parts.tm_sec) = (clock[0], clock[1], clock[2])
     let time = timegm(&parts)
     return time >= 0 && time < 1 << 40 ? Int64(time) : nil
   }

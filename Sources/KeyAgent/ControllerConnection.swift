@@ -2,6 +2,7 @@ internal import AsyncHTTPClient
 internal import Foundation
 internal import Identity
 internal import NIOCore
+internal import NIOHTTP1
 internal import Rotation
 internal import Synchronization
 
@@ -41,10 +42,12 @@ final class ControllerConnection: Sendable {
 
   /// The next request uses the certificate as it is then.
   func renew() {
-    guard let old = client.withLock({ client in
-      defer { client = nil }
-      return client
-    }) else { return }
+    guard
+      let old = client.withLock({ client in
+        defer { client = nil }
+        return client
+      })
+    else { return }
     // Requests under way end first.
     Task { try? await old.shutdown() }
   }
@@ -85,7 +88,8 @@ final class ControllerConnection: Sendable {
       let response = try await client.execute(request, deadline: .now() + .seconds(Int64(seconds)))
       let body = try await response.body.collect(upTo: Self.sizeLimit)
       return Answer(
-        status: Int(response.status.code), date: response.headers.first(name: "date"), body: Array(body.readableBytesView))
+        status: Int(response.status.code), date: response.headers.first(name: "date"),
+        body: Array(body.readableBytesView))
     }
   }
 

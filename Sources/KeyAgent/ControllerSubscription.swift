@@ -203,7 +203,8 @@ final class ControllerSubscription: Sendable {
     do {
       return try JSONDecoder().decode(Value.self, from: Data(answer.body))
     } catch {
-      throw Trouble.refused("found an answer of \(answer.body.count) octets that is no \(Value.self), expected its JSON")
+      throw Trouble.refused(
+        "found an answer of \(answer.body.count) octets that is no \(Value.self), expected its JSON")
     }
   }
 

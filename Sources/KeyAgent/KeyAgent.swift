@@ -1,6 +1,6 @@
 internal import Foundation
 package import Identity
-package import Keys
+internal import Keys
 package import Rotation
 internal import Synchronization
 internal import Vault

@@ -1,5 +1,5 @@
 package import Identity
-package import Keys
+internal import Keys
 package import Vault
 
 /// What a member's key agent is started with.

@@ -12,7 +12,9 @@ package struct KeyView: Sendable {
   /// The last second of each generation, by the root key's ID in hex and the generation's number.
   package var expiries: [String: [UInt64: Int64]]
 
-  package init(groups: [TrustGroup], assignment: Assignment?, clients: [ClientRecord], expiries: [String: [UInt64: Int64]]) {
+  package init(
+    groups: [TrustGroup], assignment: Assignment?, clients: [ClientRecord], expiries: [String: [UInt64: Int64]]
+  ) {
     self.groups = groups
     self.assignment = assignment
     self.clients = clients

@@ -65,7 +65,9 @@ final class Keyring: Sendable {
   }
 
   /// Whether the last swap was sent, but its answer not seen: by this process or one before.
-  func hasOpenLease(at controller: String) -> Bool { state.withLock { $0.held.controllers[controller]?.nextToken != nil } }
+  func hasOpenLease(at controller: String) -> Bool {
+    state.withLock { $0.held.controllers[controller]?.nextToken != nil }
+  }
 
   func leaseGranted(_ request: LeaseRequest, by controller: String) {
     state.withLock { state in
@@ -145,7 +147,9 @@ final class Keyring: Sendable {
           held.controllers[name]?.series[index].expire(at: time)
         }
       }
-      let ahead = sink.nodeTime.map { Int64(clamping: $0) - time }.flatMap { $0 * 1000 > settings.clockTolerance ? $0 : nil }
+      let ahead = sink.nodeTime.map { Int64(clamping: $0) - time }.flatMap {
+        $0 * 1000 > settings.clockTolerance ? $0 : nil
+      }
       let isAheadChanged = (ahead == nil) != (state.recordAhead == nil)
       state.recordAhead = ahead
       guard held != state.held || !state.isInstalled || isAheadChanged else { return nil }

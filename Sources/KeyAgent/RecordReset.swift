@@ -1,11 +1,12 @@
 internal import Identity
 internal import Keys
+internal import Rotation
 internal import Vault
 
 /// Whether a counter record may be forgotten: only when every group seals under a master key that it never sealed under.
-package enum RecordReset {
+package enum RecordResetCheck {
   /// Throws with what keeps it from being safe.
-  package static func check(_ settings: KeyAgentSettings) throws {
+  package static func run(_ settings: KeyAgentSettings) throws {
     let file = SealedFile(path: settings.stateFile, key: try settings.wrappingKey.open())
     guard let state = try AgentState.load(file, member: nil) else {
       throw KeyAgentError(
