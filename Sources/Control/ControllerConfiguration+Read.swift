@@ -73,29 +73,6 @@ extension ControllerConfiguration {
   }
 }
 
-extension ControllerConfiguration.WrappingKey {
-  init?(_ section: Section<Field>, directory: String) {
-    guard let given = oneOf(section, example: "wrapping_key: { file: controller.kek }") else { return nil }
-    switch given {
-    case .file:
-      guard let path = section.value(.file, .path) else { return nil }
-      self = .file(absolute(path, in: directory))
-    case .credential:
-      guard let name = section.value(.credential, .name) else { return nil }
-      self = .credential(name)
-    case .pkcs11:
-      guard let inner = section.section(.pkcs11, TokenField.self) else { return nil }
-      let module = inner.required(.module, .path)
-      let token = inner.required(.token, .tokenLabel)
-      let label = inner.required(.label, .tokenLabel)
-      let pinFile = inner.required(.pinFile, .path)
-      guard let module, let token, let label, let pinFile else { return nil }
-      self = .pkcs11(
-        module: absolute(module, in: directory), token: token, label: label, pinFile: absolute(pinFile, in: directory))
-    }
-  }
-}
-
 extension ControllerConfiguration.Store {
   init?(_ section: Section<Field>, directory: String) {
     guard let given = oneOf(section, example: "store: { file: controller.db }") else { return nil }
@@ -138,8 +115,8 @@ extension ControllerConfiguration.Etcd {
 
 extension ControllerConfiguration.Administrator {
   init?(_ section: Section<Field>) {
-    let id = section.required(.id, .peerID)
-    let keys = section.list(.publicKeys, .pin)
+    let id = section.required(.id, .spiffeID)
+    let keys = section.list(.publicKeys, .publicKeyPin)
     reportRepeats(keys, section.findings, "public key")
     if section.count(.publicKeys) == 0 {
       section.missing(

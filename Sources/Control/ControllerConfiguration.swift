@@ -49,18 +49,7 @@ package struct ControllerConfiguration: Equatable, Sendable {
   }
 
   /// The key under which root keys are wrapped in the store.
-  package enum WrappingKey: Equatable, Sendable {
-    case file(String)
-    case credential(String)
-    case pkcs11(module: String, token: String, label: String, pinFile: String)
-
-    package enum Field: String, SectionField { case file, credential, pkcs11 }
-
-    package enum TokenField: String, SectionField {
-      case module, token, label
-      case pinFile = "pin_file"
-    }
-  }
+  package typealias WrappingKey = Configuration.KeyAgent.WrappingKey
 
   package enum Store: Equatable, Sendable {
     /// Absolute path of the SQLite file.

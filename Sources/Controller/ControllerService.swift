@@ -2,7 +2,7 @@ internal import Foundation
 internal import Hummingbird
 internal import HummingbirdCore
 internal import HummingbirdTLS
-internal import Identity
+package import Identity
 package import Logging
 internal import NIOCore
 internal import NIOPosix

@@ -2,6 +2,7 @@ internal import Foundation
 internal import Hummingbird
 internal import HTTPTypes
 internal import Identity
+internal import Logging
 internal import NIOCore
 internal import Rotation
 

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Glibc
 internal import Identity
 internal import Rotation
 

@@ -1,5 +1,7 @@
 internal import Foundation
+internal import Logging
 internal import Rotation
+internal import Vault
 
 /// What an administrator, or the schedule, does to a root key.
 enum RotationAction: String, CaseIterable, Sendable { case stage, promote, rotate, revoke }
@@ -103,7 +105,7 @@ extension Registry {
     }
     guard !due.isEmpty, await store.mayRotate() else { return wake }
     do {
-      try await change { [settings, wrappingKey] state in
+      try await change { [settings, wrappingKey, due] state in
         for root in settings.rootKeys where due.contains(root.name) {
           guard var record = state.roots[root.name] else { continue }
           // The newest state may say otherwise by now.
@@ -166,7 +168,7 @@ extension Registry {
         await Task.yield()
         continue
       }
-      let sleeper = Task { try? await Task.sleep(for: .milliseconds(pause)) }
+      let sleeper = Task<Void, Never> { try? await Task.sleep(for: .milliseconds(pause)) }
       self.sleeper = sleeper
       await withTaskCancellationHandler {
         await sleeper.value

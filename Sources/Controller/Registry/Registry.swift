@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Glibc
 internal import Identity
 internal import Keys
 internal import Logging
@@ -47,33 +48,36 @@ actor Registry {
     try await reconcile()
   }
 
-  static var now: Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-  }
+  /// Milliseconds since 1970.
+  static var now: Int64 { Int64(Date().timeIntervalSince1970 * 1000) }
 
   // MARK: Transactions
 
   /// One request's part in a transaction.
   private final class Job {
-    let body: (inout ControllerState) throws -> Void
+    let body: @Sendable (inout ControllerState) throws -> Void
     var failure: (any Error)?
     let continuation: CheckedContinuation<Void, any Error>
 
-    init(_ body: @escaping (inout ControllerState) throws -> Void, _ continuation: CheckedContinuation<Void, any Error>) {
+    init(
+      _ body: @escaping @Sendable (inout ControllerState) throws -> Void,
+      _ continuation: CheckedContinuation<Void, any Error>
+    ) {
       self.body = body
       self.continuation = continuation
     }
   }
 
-  private final class Box<Value> {
+  /// Where a transaction leaves its result; only the actor touches it.
+  private final class Box<Value>: @unchecked Sendable {
     var value: Value?
   }
 
   /// Makes a change: `body` looks at the newest state and changes it, or throws and changes nothing. It may run again
   /// when another node was faster. Returns when the change is durable.
-  func change<Result>(_ body: @escaping (inout ControllerState) throws -> Result) async throws -> Result {
+  func change<Result: Sendable>(
+    _ body: @escaping @Sendable (inout ControllerState) throws -> Result
+  ) async throws -> Result {
     guard !isStopped else { throw Refusal(503, "stopping", "the controller is stopping; ask again in a moment") }
     let box = Box<Result>()
     try await withCheckedThrowingContinuation { continuation in

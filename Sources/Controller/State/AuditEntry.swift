@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Glibc
 
 /// One line of the audit log: what was done, by whom, to what. Never a key.
 struct AuditEntry: Codable, Sendable {

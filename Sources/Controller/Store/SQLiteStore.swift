@@ -1,5 +1,6 @@
 internal import Foundation
 internal import GRDB
+internal import Glibc
 
 /// The embedded store: one SQLite file with a write-ahead log, for one process at a time.
 package final class SQLiteStore: ControllerStore {
@@ -10,11 +11,11 @@ package final class SQLiteStore: ControllerStore {
   /// Opens the file, or makes it with mode 600.
   package init(path: String) throws(StoreError) {
     self.path = path
-    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw .unavailable("\(path): \(String(cString: strerror(errno)))") }
-    var status = stat()
-    let mode = fstat(descriptor, &status) == 0 ? status.st_mode & 0o777 : 0o777
-    Foundation.close(descriptor)
+    Glibc.close(descriptor)
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    let mode = (attributes?[.posixPermissions] as? Int ?? 0o777) & 0o777
     guard mode & 0o077 == 0 else {
       throw .unavailable("\(path): found mode \(String(mode, radix: 8)), expected 600; run: chmod 600 \(path)")
     }
