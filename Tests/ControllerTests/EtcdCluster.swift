@@ -41,7 +41,7 @@ final class EtcdCluster: @unchecked Sendable {
   func settings(_ node: String, leaseSeconds: Int64 = 3) -> EtcdSettings {
     EtcdSettings(
       endpoints: endpoints, prefix: "/keyweave/test", node: node, authority: tls?.authority,
-      certificate: tls?.certificate, key: tls?.key, leaseSeconds: leaseSeconds)
+      certificate: tls?.certificate, key: tls?.key, requestTimeout: 1000, leaseSeconds: leaseSeconds)
   }
 
   func start(_ index: Int) throws {

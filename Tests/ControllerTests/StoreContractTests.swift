@@ -23,7 +23,8 @@ import Testing
         try await store.commit([.make("member/a", "5"), .make("member/b", "6")])
       }
       let second = try await store.commit([
-        .init(name: "member/a", value: nil, expecting: first), .init(name: "member/b", value: text("7"), expecting: nil),
+        .init(name: "member/a", value: nil, expecting: first),
+        .init(name: "member/b", value: text("7"), expecting: nil),
       ])
       #expect(second > first)
       let (records, revision) = try await store.load()
@@ -64,7 +65,8 @@ import Testing
     try await Self.with(kind) { store, _ in
       for number in 0..<30 {
         _ = try await store.commit([
-          .make("audit/log/\(100 + number)", "\(number)"), .init(name: "root/a", value: text("\(number)"), expecting: nil),
+          .make("audit/log/\(100 + number)", "\(number)"),
+          .init(name: "root/a", value: text("\(number)"), expecting: nil),
         ])
       }
       _ = try await store.commit([.make("audit/fingerprint/a.1", "f")])

@@ -8,7 +8,8 @@ import Testing
   @Test func nodesAreKilledDuringRotations() throws {
     let environment = ProcessInfo.processInfo.environment
     let seconds = environment["SECONDS"].flatMap { Int($0) } ?? 40
-    try run("cluster.py", [], ["SECONDS": "\(seconds)", "SEED": environment["SEED"] ?? "1"], seconds: 240 + 2 * seconds)
+    try run(
+      "cluster.py", [], ["SECONDS": "\(seconds)", "SEED": environment["SEED"] ?? "1"], seconds: 240 + 2 * seconds)
   }
 
   /// MEMBERS in the environment: 10000 needs 11,000 descriptors and a few minutes.

@@ -55,6 +55,7 @@ extension EtcdStore {
         try? await Task.sleep(for: .milliseconds(50))
       }
     } while ContinuousClock.now < deadline && !Task.isCancelled
-    throw .unavailable("\(reason); whether the last change was made is not known, and will be found out before the next")
+    throw .unavailable(
+      "\(reason); whether the last change was made is not known, and will be found out before the next")
   }
 }

@@ -92,7 +92,7 @@ package actor EtcdStore: ControllerStore {
       let answer: EtcdRangeAnswer
       do {
         answer = try await client.repeatedly("/v3/kv/range", request, as: EtcdRangeAnswer.self)
-      } catch where error.isCompacted && revision == nil {
+      } catch  where error.isCompacted && revision == nil {
         // Another node compacted between two pieces.
         (request.key, request.revision, pairs) = (range.key, nil, [])
         continue
