@@ -25,6 +25,8 @@ final class ForwardingTable: @unchecked Sendable {
   let clientPools: UnsafeMutableBufferPointer<ClientPoolEntry>
   private let clientSlots: [UnsafeMutableBufferPointer<Int32>]
   let plan: GatewayPlan
+  private let groupCount: Int
+  private let headerLengths: [Int]
 
   static let maxPrefixes = 0x7FFE
   /// A bit of `forms`.
@@ -33,6 +35,8 @@ final class ForwardingTable: @unchecked Sendable {
 
   init(plan: GatewayPlan, ports livePorts: [LivePort], groupCount: Int, headerLengths: [Int]) throws(Failure) {
     self.plan = plan
+    self.groupCount = groupCount
+    self.headerLengths = headerLengths
     let compiled = CompiledRoutes(plan: plan, ports: livePorts)
     let table = compiled.merged(policies: plan.policies, groupCount: groupCount)
     guard table.entries.count <= Self.maxPrefixes else {
@@ -88,6 +92,11 @@ final class ForwardingTable: @unchecked Sendable {
         throw Failure(description: "the forwarding table did not take \(entry.prefix): error \(-failed)")
       }
     }
+  }
+
+  /// Whether it serves another table of keys as well, under the same plan.
+  func fits(_ groupCount: Int, _ headerLengths: [Int]) -> Bool {
+    self.groupCount == groupCount && self.headerLengths == headerLengths
   }
 
   deinit {

@@ -32,6 +32,8 @@ package struct GatewaySettings: Sendable {
   package var cores: [Int] = []
   package var time: Time
   package var capture: Capture?
+  /// Nothing is sealed or opened before the record's keeper was told what time others have.
+  package var waitsForClock = false
 
   package init(time: Time) { self.time = time }
 }
