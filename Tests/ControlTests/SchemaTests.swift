@@ -40,6 +40,9 @@ import Testing
     try compare(Configuration.Route.Field.self, schema, "route")
     try compare(Configuration.GroupPolicy.Field.self, schema, "group")
     try compare(Configuration.Capture.Field.self, schema, "capture")
+    try compare(Configuration.KeyAgent.Field.self, schema, "key_agent")
+    try compare(Configuration.Clients.Field.self, schema, "clients")
+    try compare(Configuration.Connection.Field.self, schema, "connection")
   }
 
   @Test func theKeysFilesFieldsAreTheSchemas() throws {

@@ -1,6 +1,7 @@
 import Control
 import DataPlane
 import KeyAgent
+import Keys
 import Rotation
 import Wire
 
