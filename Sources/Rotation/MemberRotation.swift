@@ -27,7 +27,7 @@ package struct MemberRotation: Codable, Equatable, Sendable {
   ///
   /// STAGE of the newest, PROMOTE of the oldest that may be sealed with. A generation whose life is over stays
   /// acknowledged: else members that outlived it would hold up the rotation that they wait for.
-  package var acknowledgement: (staged: UInt64, promoted: UInt64) { (newest, sealsFrom) }
+  package var acknowledgement: (staged: UInt64, promoted: UInt64) { (newest, min(sealsFrom, newest)) }
 
   /// Takes an offer over, or refuses it whole and changes nothing.
   ///

@@ -52,7 +52,7 @@ package enum RotationObstacle: Equatable, Sendable {
 
 extension RotationState {
   /// What a member acknowledges that has come to the end of what there is.
-  package var acknowledgement: (staged: UInt64, promoted: UInt64) { (generations.last ?? 0, current ?? floor) }
+  package var acknowledgement: (staged: UInt64, promoted: UInt64) { (generations.last ?? 0, current ?? 0) }
 
   /// From the last acknowledgement to the promotion, in milliseconds: longer than any packet is under way.
   package static let settling: Int64 = 1000
