@@ -43,6 +43,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+    .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.1"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
@@ -76,6 +77,7 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "SwiftASN1", package: "swift-asn1"),
         .product(name: "X509", package: "swift-certificates"),
       ], swiftSettings: swift),
     .target(
@@ -98,6 +100,8 @@ let package = Package(
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
       ], swiftSettings: swift),
     .executableTarget(
       name: "keyweave",
@@ -105,15 +109,25 @@ let package = Package(
         "Control", "Controller", "DataPlane", "Identity", "KeyAgent", "Keys", "Rotation", "Vault", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
-    .target(name: "Support", dependencies: ["Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),
+    .target(name: "Support", dependencies: ["Identity", "Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),
     .testTarget(name: "WireTests", dependencies: ["Support", "Wire"], swiftSettings: swift),
     .testTarget(name: "KeysTests", dependencies: ["Keys", "Support", "Wire"], swiftSettings: swift),
     .testTarget(
       name: "DataPlaneTests", dependencies: ["DataPlane", "Keys", "Support", "Wire"], swiftSettings: engines),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Keys", "Support", "Wire"], swiftSettings: swift),
     .testTarget(name: "RotationTests", dependencies: ["Rotation", "Support"], swiftSettings: swift),
-    .testTarget(name: "VaultTests", dependencies: ["Keys", "Rotation", "Support", "Vault"], swiftSettings: swift),
-    .testTarget(name: "IdentityTests", dependencies: ["Identity", "Support"], swiftSettings: swift),
+    .testTarget(
+      name: "VaultTests", dependencies: ["COpenSSL", "Keys", "Rotation", "Support", "Vault"], swiftSettings: swift),
+    .testTarget(
+      name: "IdentityTests",
+      dependencies: [
+        "Identity", "Support",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ], swiftSettings: swift),
     .testTarget(
       name: "ControllerTests",
       dependencies: [

@@ -4,12 +4,17 @@
 
 #include "COpenSSL.h"
 
+// SHA256_Init and its like: the EVP functions allocate, and so could fail.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/sha.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "arena.h"
 
@@ -17,7 +22,7 @@ enum { tag_size = 16, block_size = 16 };
 
 static const uint8_t zero_key[32];
 
-static EVP_CIPHER *gcm256, *gcm128, *ecb256;
+static EVP_CIPHER *gcm256, *gcm128, *ecb256, *wrap256;
 static EVP_MAC *hmac;
 
 static COpenSSL_context *context_new(EVP_CIPHER *cipher) {
@@ -51,6 +56,38 @@ static bool hmac_sha256(const void *key, size_t key_length, const void *message,
   return done;
 }
 
+enum { wrap_overhead = 8 };
+
+// AES key wrap and its reverse keep the octets that they work on in a block on the stack.
+__attribute__((noinline)) static void erase_stack(void) {
+  uint8_t below[4096];
+  explicit_bzero(below, sizeof below);
+}
+
+static bool key_wrap(bool wrapping, const void *kek, const void *input, size_t length, void *output) {
+  if (length % wrap_overhead != 0 || length > INT_MAX / 2) return false;
+  EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+  if (context == NULL) return false;
+  EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+  int written = 0;
+  bool done = EVP_CipherInit_ex2(context, wrap256, kek, NULL, wrapping, NULL) == 1 &&
+              EVP_CipherUpdate(context, output, &written, input, (int)length) == 1 &&
+              (size_t)written == (wrapping ? length + wrap_overhead : length - wrap_overhead);
+  EVP_CIPHER_CTX_free(context);
+  return done;
+}
+
+static bool locked_key_wrap(bool wrapping, const void *kek, const void *input, size_t length, void *output) {
+  // A refusal is written down in a list of this thread's, that must neither begin nor stay in the arena.
+  ERR_clear_error();
+  key_section_enter();
+  bool done = key_wrap(wrapping, kek, input, length, output);
+  ERR_clear_error();
+  key_section_leave();
+  erase_stack();
+  return done;
+}
+
 static COpenSSL_state state;
 static size_t gcm_size;
 
@@ -61,8 +98,9 @@ static void start(void) {
   gcm256 = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
   gcm128 = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
   ecb256 = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+  wrap256 = EVP_CIPHER_fetch(NULL, "AES-256-WRAP", NULL);
   hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-  if (gcm256 == NULL || gcm128 == NULL || ecb256 == NULL || hmac == NULL) return;
+  if (gcm256 == NULL || gcm128 == NULL || ecb256 == NULL || wrap256 == NULL || hmac == NULL) return;
   // Once without a key section and without a real key: what OpenSSL makes on first use lives as long as the process
   // and would stay in the arena.
   EVP_CIPHER *const ciphers[] = {gcm256, gcm128, ecb256};
@@ -71,7 +109,8 @@ static void start(void) {
     if (context == NULL) return;
     COpenSSL_context_free(context);
   }
-  uint8_t output[32];
+  uint8_t output[32], wrapped[40];
+  if (!key_wrap(true, zero_key, zero_key, sizeof zero_key, wrapped)) return;
   if (!hmac_sha256(zero_key, sizeof zero_key, zero_key, sizeof zero_key, output)) return;
   state = COpenSSL_no_key_memory;
   if (!arena_start()) return;
@@ -144,6 +183,23 @@ bool COpenSSL_hmac_sha256(const void *key, size_t key_length, const void *messag
   key_section_leave();
   pthread_mutex_unlock(&one_at_a_time);
   return done;
+}
+
+bool COpenSSL_key_wrap(const void *kek, const void *key, size_t length, void *wrapped) {
+  return length >= 2 * wrap_overhead && locked_key_wrap(true, kek, key, length, wrapped);
+}
+
+bool COpenSSL_key_unwrap(const void *kek, const void *wrapped, size_t length, void *key) {
+  return length >= 3 * wrap_overhead && locked_key_wrap(false, kek, wrapped, length, key);
+}
+
+void COpenSSL_sha256(const void *message, size_t length, void *output) {
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  SHA256_Update(&context, message, length);
+  SHA256_Final(output, &context);
+  OPENSSL_cleanse(&context, sizeof context);
+  erase_stack();
 }
 
 bool COpenSSL_equal(const void *a, const void *b, size_t length) { return CRYPTO_memcmp(a, b, length) == 0; }

@@ -11,6 +11,8 @@ extension Configuration {
     compare("identity.device_id", { [$0.identity.deviceID, $0.identity.isWide ? 1 : 0] })
     compare("identity.member", \.identity.member)
     compare("identity.record", \.identity.record)
+    compare("identity.controller", \.identity.controller)
+    compare("key_agent", \.keyAgent)
     compare("engine", \.engine)
     compare("lcores.count", \.lcores.count)
     compare("lcores.dedicated", \.lcores.isDedicated)

@@ -4,8 +4,9 @@ package struct Configuration: Equatable, Sendable {
   /// Names the gateway in its socket, its files and its output.
   package var name: String
   package var identity: Identity
-  /// Absolute path of the keys file.
-  package var keysFile: String
+  /// Absolute path of the keys file; nothing with a key agent.
+  package var keysFile: String?
+  package var keyAgent: KeyAgent?
   package var engine: Engine
   package var lcores: LCores
   /// Absolute path; nil: `ControlSocket.defaultPath(name:)`.
@@ -23,7 +24,9 @@ package struct Configuration: Equatable, Sendable {
   package var capture: Capture?
 
   package enum Field: String, SectionField {
-    case name, identity, keys, engine, lcores
+    case name, identity, keys
+    case keyAgent = "key_agent"
+    case engine, lcores
     case controlSocket = "control_socket"
     case ports, peers, routes, groups, unmatched
     case mssClamp = "mss_clamp"
@@ -39,6 +42,10 @@ package struct Configuration: Equatable, Sendable {
     static let udpPort: UInt16 = 4500
     static let icmpRate: UInt32 = 100
     static let captureOctets: UInt64 = 256 << 20
+    static let epochPeriod = 600
+    static let maxCOffset = 16
+    static let maxIOffset = 0
+    static let agentDelay: UInt64 = 0
   }
 
   package enum Engine: String, CaseIterable, Sendable {
@@ -60,7 +67,10 @@ package struct Configuration: Equatable, Sendable {
 extension Configuration {
   /// Who this gateway is towards its group: assigned by the group's controller, never twice (wire format, section 4).
   package struct Identity: Equatable, Sendable {
+    /// 0, as the member, until the controller has said it.
     package var deviceID: UInt64
+    /// The one controller of `key_agent` that assigns device ID and member; nothing when they stand here.
+    package var controller: String?
     /// Written with 16 digits: packets carry the 8-octet ID.
     package var isWide: Bool
     /// 0 to 63.
@@ -70,7 +80,7 @@ extension Configuration {
 
     package enum Field: String, SectionField {
       case deviceID = "device_id"
-      case member, record
+      case member, controller, record
     }
   }
 
@@ -104,13 +114,20 @@ extension Configuration {
 
 extension Configuration.Identity {
   init?(_ section: Section<Field>, directory: String) {
+    let record = section.required(.record, .path)
+    if section.has(.controller) {
+      section.refuse([.deviceID, .member], because: "beside `controller`, which assigns it")
+      guard let controller = section.value(.controller, .name), let record else { return nil }
+      self.init(
+        deviceID: 0, controller: controller, isWide: false, member: 0, record: absolute(record, in: directory))
+      return
+    }
     let deviceID = section.required(.deviceID, .hex(octets: [4, 8]))
     let member = section.required(.member, .integer(UInt8(0)...63))
-    let record = section.required(.record, .path)
     guard let deviceID, let member, let record else { return nil }
     self.init(
-      deviceID: deviceID.reduce(0) { $0 << 8 | UInt64($1) }, isWide: deviceID.count == 8, member: member,
-      record: absolute(record, in: directory))
+      deviceID: deviceID.reduce(0) { $0 << 8 | UInt64($1) }, controller: nil, isWide: deviceID.count == 8,
+      member: member, record: absolute(record, in: directory))
   }
 }
 

@@ -1,13 +1,13 @@
-internal import Keys
 internal import Wire
 
-// The configuration held against the keys file.
+// The configuration held against its trust groups.
 extension ConfigurationDraft {
-  func check(against keys: KeysFile) {
-    let names = keys.groups.map(\.name)
+  /// - Parameter place: where the groups are defined.
+  func check(against shapes: [GroupShape], of place: String) {
+    let names = shapes.map(\.name)
     func report(_ name: String, at path: String) {
       findings.mistake(
-        path, found: "the group \"\(name)\", which \(keys.path) does not define",
+        path, found: "the group \"\(name)\", which \(place) does not define",
         expected: "one of " + names.joined(separator: ", "), fix: "correct the name or add the group's keys")
     }
     for port in ports {
@@ -16,7 +16,7 @@ extension ConfigurationDraft {
     for group in groups where !names.contains(group.value.name) { report(group.value.name, at: "\(group.path).name") }
     for route in routes {
       guard let protection = route.value.protection else { continue }
-      if let group = keys.groups.first(where: { $0.name == protection.group }) {
+      if let group = shapes.first(where: { $0.name == protection.group }) {
         check(protection, of: group, at: route.path)
       } else {
         report(protection.group, at: "\(route.path).group")
@@ -24,7 +24,7 @@ extension ConfigurationDraft {
     }
   }
 
-  private func check(_ protection: Configuration.Route.Protection, of group: TrustGroup, at path: String) {
+  private func check(_ protection: Configuration.Route.Protection, of group: GroupShape, at path: String) {
     if Int(protection.coffset) > group.maxCOffset {
       findings.mistake(
         "\(path).coffset", found: "\(protection.coffset)",

@@ -8,6 +8,7 @@ struct ConfigurationDraft {
   var name: String?
   var identity: Configuration.Identity?
   var keysFile: String?
+  var keyAgent: Configuration.KeyAgent?
   var engine = Configuration.Defaults.engine
   var lcores = Configuration.LCores.default
   var controlSocket: String?
@@ -37,7 +38,7 @@ struct ConfigurationDraft {
         .identity, expected: "the gateway's identity",
         fix: "add `identity: { device_id: 0000002a, member: 0, record: NAME.record }` as your controller assigned it")
     }
-    keysFile = section.required(.keys, .path).map { absolute($0, in: directory) }
+    readKeySource(section, directory: directory)
     engine = section.value(.engine, Kind<Configuration.Engine>.choice, default: engine)
     if let inner = section.section(.lcores, Configuration.LCores.Field.self) { lcores = Configuration.LCores(inner) }
     controlSocket = section.value(.controlSocket, .socketPath(in: directory))
@@ -47,6 +48,28 @@ struct ConfigurationDraft {
     icmpRate = section.value(.icmpRate, .integer(UInt32(0)...100_000), default: icmpRate)
     if let inner = section.section(.capture, Configuration.Capture.Field.self) {
       capture = Configuration.Capture(inner, directory: directory).map { Placed(path: inner.path, value: $0) }
+    }
+  }
+
+  /// A keys file or a key agent.
+  private mutating func readKeySource(_ section: Section<Configuration.Field>, directory: String) {
+    guard section.has(.keyAgent) else {
+      keysFile = section.required(.keys, .path).map { absolute($0, in: directory) }
+      if identity?.controller != nil {
+        findings.mistake(
+          "identity.controller", found: "`controller`", expected: "no such field without `key_agent`",
+          fix: "write `device_id` and `member` as they were assigned, or configure a key agent")
+      }
+      return
+    }
+    section.refuse([.keys], because: "beside `key_agent`, which gets the keys from controllers")
+    guard let inner = section.section(.keyAgent, Configuration.KeyAgent.Field.self) else { return }
+    keyAgent = Configuration.KeyAgent(inner, directory: directory)
+    if let name = identity?.controller, let keyAgent, !keyAgent.controllers.contains(where: { $0.name == name }) {
+      findings.mistake(
+        "identity.controller", found: findings.quote(name),
+        expected: "one of " + keyAgent.controllers.map(\.name).joined(separator: ", "),
+        fix: "name the controller that is this group's identity authority")
     }
   }
 
@@ -92,9 +115,10 @@ struct ConfigurationDraft {
     checkGroups()
     let peers = peers.map { resolve($0) }
     let routes = routes.map { resolve($0) }
-    guard findings.mistakes.isEmpty, let name, let identity, let keysFile else { return nil }
+    guard findings.mistakes.isEmpty, let name, let identity, keysFile != nil || keyAgent != nil else { return nil }
     return Configuration(
-      name: name, identity: identity, keysFile: keysFile, engine: engine, lcores: lcores, controlSocket: controlSocket,
+      name: name, identity: identity, keysFile: keysFile, keyAgent: keyAgent, engine: engine, lcores: lcores,
+      controlSocket: controlSocket,
       ports: ports.map(\.value), peers: peers.compactMap(\.self), routes: routes.compactMap(\.self),
       groups: groups.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS, icmpRate: icmpRate,
       capture: capture?.value)

@@ -1,5 +1,4 @@
 internal import Foundation
-internal import Keys
 internal import Wire
 
 extension ConfigurationFile {
@@ -7,9 +6,11 @@ extension ConfigurationFile {
   package struct Summary: Encodable, Sendable {
     package let name: String
     package let deviceID: String
-    package let member: UInt8
+    package let member: UInt8?
     package let engine: String
     package let lcores: Int
+    /// Of a key agent: name and URL of each.
+    package let controllers: [String]
     package let ports: [Port]
     package let peers: [Peer]
     package let routes: [Route]
@@ -45,8 +46,12 @@ extension ConfigurationFile {
     let digits = configuration.identity.isWide ? 16 : 8
     let id = String(configuration.identity.deviceID, radix: 16)
     return Summary(
-      name: configuration.name, deviceID: String(repeating: "0", count: max(0, digits - id.count)) + id,
-      member: configuration.identity.member, engine: configuration.engine.rawValue, lcores: configuration.lcores.count,
+      name: configuration.name,
+      deviceID: configuration.identity.controller.map { "as \($0) assigns it" }
+        ?? String(repeating: "0", count: max(0, digits - id.count)) + id,
+      member: configuration.identity.controller == nil ? configuration.identity.member : nil,
+      engine: configuration.engine.rawValue, lcores: configuration.lcores.count,
+      controllers: (configuration.keyAgent?.controllers ?? []).map { "\($0.name) \($0.url) (\($0.id))" },
       ports: configuration.ports.map { port in
         Summary.Port(
           name: port.name, device: port.device.description, role: port.role.rawValue,
@@ -63,17 +68,14 @@ extension ConfigurationFile {
         return Summary.Route(
           match: route.match.description, action: route.action.description, innerMTU: mtus.min())
       },
-      groups: keys.groups.map(summary), unmatched: configuration.unmatched.rawValue)
+      groups: shapes.map(summary), unmatched: configuration.unmatched.rawValue)
   }
 
-  private func summary(_ group: TrustGroup) -> Summary.Group {
+  private func summary(_ group: GroupShape) -> Summary.Group {
     let policy = configuration.groups.first { $0.name == group.name }
     return Summary.Group(
       name: group.name, epochPeriod: group.epochPeriod,
-      rootKeys: group.orderedKeys.map { key in
-        let numbers = key.generations.map { "\($0.index)" }.joined(separator: ", ")
-        return "\(key.level) (generations \(numbers), current \(key.current.index))"
-      }, maySpeak: policy?.maySpeak.map(\.description) ?? [],
+      rootKeys: group.rootKeys, maySpeak: policy?.maySpeak.map(\.description) ?? [],
       forms: Configuration.Mode.allCases.filter { policy?.forms.contains($0) ?? false }.map(\.rawValue),
       isDefault: group.isDefault)
   }
@@ -82,13 +84,14 @@ extension ConfigurationFile {
 extension ConfigurationFile.Summary: CustomStringConvertible {
   package var description: String {
     var lines = [
-      "\(name): device \(deviceID), member \(member), engine \(engine), \(lcores) lcore\(lcores == 1 ? "" : "s")",
+      "\(name): device \(deviceID)\(member.map { ", member \($0)" } ?? ""), engine \(engine), \(lcores) lcore\(lcores == 1 ? "" : "s")",
       "ports:",
     ]
     lines += ports.map { port in
       let facts = [port.role, port.mode, "MTU \(port.mtu)"].compactMap(\.self) + port.addresses
       return "  \(port.name) (\(port.device)): \(facts.joined(separator: ", "))"
     }
+    if !controllers.isEmpty { lines += ["controllers:"] + controllers.map { "  \($0)" } }
     if !peers.isEmpty { lines.append("peers:") }
     lines += peers.map { peer in
       let via = peer.nextHop == peer.address ? "" : " via \(peer.nextHop)"

@@ -1,11 +1,14 @@
 internal import Foundation
 
-/// A configuration file with its keys file, read and held against each other: what `run`, `reload` and `check` start
+/// A configuration file with its keys file, where it has one, read and held against each other: what `run`, `reload` and `check` start
 /// from.
 package struct ConfigurationFile: Sendable {
   package let path: String
   package let configuration: Configuration
-  package let keys: KeysFile
+  /// Nothing with a key agent.
+  package let keys: KeysFile?
+  /// The trust groups, wherever their keys come from.
+  let shapes: [GroupShape]
   /// What the operator should know, from both files.
   package let warnings: [Warning]
   /// Largest inner packet by route and peer, in octets; see `Overhead`.
@@ -52,15 +55,16 @@ package struct ConfigurationFile: Sendable {
         keysMistakes = error.all
       }
     }
-    if let keys { draft.check(against: keys) }
-    let innerMTUs = keys.flatMap { keys in configuration.map { $0.innerMTUs(keys) } } ?? []
+    let shapes = keys.map { $0.groups.map(GroupShape.init) } ?? draft.keyAgent.map { $0.groups.map(GroupShape.init) }
+    if let shapes { draft.check(against: shapes, of: draft.keysFile ?? "key_agent") }
+    let innerMTUs = shapes.flatMap { shapes in configuration.map { $0.innerMTUs(shapes) } } ?? []
     draft.check(innerMTUs)
     let warnings = findings.warnings + (keys?.warnings ?? [])
-    guard findings.mistakes.isEmpty, keysMistakes.isEmpty, let configuration, let keys else {
+    guard findings.mistakes.isEmpty, keysMistakes.isEmpty, let configuration, let shapes else {
       let own = findings.mistakes.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
       throw Mistakes(all: own + keysMistakes, warnings: warnings)
     }
     return ConfigurationFile(
-      path: path, configuration: configuration, keys: keys, warnings: warnings, innerMTUs: innerMTUs)
+      path: path, configuration: configuration, keys: keys, shapes: shapes, warnings: warnings, innerMTUs: innerMTUs)
   }
 }

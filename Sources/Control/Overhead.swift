@@ -1,4 +1,3 @@
-internal import Keys
 internal import Wire
 
 /// Octets that protection adds to a packet (wire format, sections 1, 3 and 6).
@@ -35,13 +34,13 @@ struct InnerMTU: Equatable, Sendable {
 }
 
 extension Configuration {
-  func innerMTUs(_ keys: KeysFile) -> [InnerMTU] {
+  func innerMTUs(_ shapes: [GroupShape]) -> [InnerMTU] {
     routes.flatMap { route -> [InnerMTU] in
       guard case .protect(let protection) = route.action,
-        let group = keys.groups.first(where: { $0.name == protection.group })
+        let group = shapes.first(where: { $0.name == protection.group })
       else { return [] }
       let variant = Variant(context: protection.context, suite: protection.suite, isWide: identity.isWide)
-      let ids = protection.sendsOptions ? group.rootKeys.map(\.id.count) : []
+      let ids = protection.sendsOptions ? group.idLengths : []
       func mtu(_ port: Port, _ peer: Peer?, outerIsIPv4: Bool, _ carriage: Carriage) -> InnerMTU {
         let overhead = Overhead.octets(
           mode: protection.mode, variant: variant, rootKeyIDs: ids, outerIsIPv4: outerIsIPv4, carriage: carriage)

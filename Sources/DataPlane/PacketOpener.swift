@@ -54,11 +54,11 @@ private final class EnginePacketOpener<Engine: AEADEngine>: PacketOpening {
   private var opener: Opener<Engine>
 
   init(_ engine: Engine) throws {
-    opener = Opener(dataKeys: try DataKeys(engine: engine, octets: 64 << 10), role: .observer)
+    opener = Opener(dataKeys: try DataKeys(engine: engine, octets: 64 << 10))
   }
 
   func open(_ item: UnsafeMutablePointer<OpenItem>, keys: KeyTableView, board: SealingBoard?) {
-    opener.open(item, count: 1, keys: keys, board: board)
+    opener.open(item, count: 1, keys: keys, board: board, connections: ConnectionFilter(role: .observer))
   }
 }
 

@@ -54,6 +54,14 @@ package struct CounterRecord: Equatable, Sendable {
     }
   }
 
+  /// What a record that may have been rolled back goes on with: an epoch further, and every count from `bound` on.
+  mutating func startAnew() {
+    addLead(at: time)
+    previousBase = bound
+    currentBase = bound
+    windowStart = time
+  }
+
   package var slot: [UInt8] {
     var octets: [UInt8] = []
     octets.reserveCapacity(Self.slotSize)

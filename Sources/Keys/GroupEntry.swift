@@ -114,6 +114,9 @@ public import Wire  // public: what uses it is inlined into the lcore loop
     return true
   }
 
+  /// The master key of the combination at a place of `TrustGroup.combinations`.
+  func master(at position: Int) -> MasterKey { MasterKey(at: masters + position * MasterKey.stride) }
+
   /// The place in the hash table where a search for this group begins.
   var home: UInt64 {
     (0..<pairCount).reduce(KeyTableView.hashStart) { hash, pair in

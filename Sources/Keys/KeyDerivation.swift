@@ -29,6 +29,7 @@
     _ requests: UnsafePointer<DataKeyRequest>, count: Int, under master: MasterKey,
     with primitives: some KeyPrimitives, into keys: UnsafeMutableRawPointer
   ) {
+    if master.isGranted { return master.copyGranted(requests, count: count, into: keys) }
     var first = 0
     while first < count {
       let width = min(count &- first, Self.width)

@@ -13,6 +13,7 @@ package final class KeyTable: @unchecked Sendable {
   package let defaultGroup: Int?
 
   private let masters: LockedMemory
+  private let granted: LockedMemory
   private let entries: UnsafeMutablePointer<GroupEntry>
   private let options: UnsafeMutableRawPointer
   private let slots: UnsafeMutablePointer<Int32>
@@ -35,17 +36,32 @@ package final class KeyTable: @unchecked Sendable {
       try LockedMemory(octets: max(count, 1) * MasterKey.stride)
     }
 
+    granted = try Self.locked { () throws(LockedMemoryError) in
+      let count = groups.reduce(0) { $0 + ($1.grant?.keys.count ?? 0) }
+      return try LockedMemory(octets: max(count, 1) * GrantedKeys.stride)
+    }
+
     let end = Self.lastSerial.wrappingAdd(UInt64(count), ordering: .relaxed).newValue + 1
     serials = end - UInt64(count)..<end
     entries = .allocate(capacity: max(groups.count, 1))
     options = .allocate(byteCount: max(groups.count, 1) * Self.optionsStride, alignment: 8)
     var place = masters.base
+    var grantPlace = granted.base
     var serial = serials.lowerBound
     for (index, group) in groups.enumerated() {
       let first = UnsafeRawPointer(place)
       let rootKeys = group.orderedKeys
       for generations in combinations[index] {
-        maker.make(rootKeys, generations, serial: serial, with: primitives, at: place)
+        if let grant = group.grant {
+          let keys = grant.keys.filter { $0.generations == generations.map(\.index) }
+          _ = MasterKey.write(granted: grantPlace, count: keys.count, serial: serial, at: place)
+          for key in keys {
+            GrantedKeys.write(key, of: grant.id, at: grantPlace)
+            grantPlace += GrantedKeys.stride
+          }
+        } else {
+          maker.make(rootKeys, generations, serial: serial, with: primitives, at: place)
+        }
         place += MasterKey.stride
         serial += 1
       }
@@ -79,6 +95,20 @@ package final class KeyTable: @unchecked Sendable {
     _ make: () throws(LockedMemoryError) -> Memory
   ) throws(KeyTableError) -> Memory {
     do { return try make() } catch { throw .memory(error) }
+  }
+
+  /// The master key of a combination of generations, in the order in which options name them; nil for one not held.
+  package func master(ofGroup index: Int, generations: [UInt64]) -> MasterKey? {
+    guard groups.indices.contains(index) else { return nil }
+    let keys = groups[index].orderedKeys
+    guard keys.count == generations.count else { return nil }
+    var position = 0
+    for (root, wanted) in zip(keys, generations) {
+      let held = root.generations
+      guard let place = held.firstIndex(where: { $0.index == wanted }) else { return nil }
+      position = position * held.count + place
+    }
+    return entries[index].master(at: position)
   }
 
   /// The place of a group by its name.

@@ -1,10 +1,13 @@
 /// A master key where it lies in a key table's locked memory: one pointer wide, nothing to retain.
 ///
-/// Layout in octets: 0 AES-256 schedule (256, aligned to 64, opaque), 256 CMAC subkey K1 (16), 272 serial (8).
+/// Layout in octets: 0 AES-256 schedule (256, aligned to 64, opaque), 256 CMAC subkey K1 (16), 272 serial (8), 280 granted
+/// data keys in the place of a master key that is not held (8), 288 their number (8).
 @usableFromInline package struct MasterKey: Equatable, @unchecked Sendable {
   @inlinable package static var stride: Int { 320 }
   @inlinable static var subkeyOffset: Int { 256 }
   @inlinable static var serialOffset: Int { 272 }
+  @inlinable static var grantsOffset: Int { 280 }
+  static var grantCountOffset: Int { 288 }
 
   @usableFromInline let base: UnsafeRawPointer
 
@@ -30,6 +33,7 @@
   ) -> MasterKey {
     primitives.expandAES256(key, into: place)
     place.storeBytes(of: serial, toByteOffset: serialOffset, as: UInt64.self)
+    place.storeBytes(of: nil, toByteOffset: grantsOffset, as: UnsafeRawPointer?.self)
     // K1 = the encrypted zero block times x in GF(2^128) (RFC 4493, section 2.3).
     let subkey = place + subkeyOffset
     subkey.initializeMemory(as: UInt8.self, repeating: 0, count: 16)

@@ -124,6 +124,13 @@ package enum NodeSystem {
     return (0..<16).map { digits[2 * $0] << 4 | digits[2 * $0 + 1] }
   }
 
+  /// Milliseconds since the machine was started, suspended or not: nobody can set it.
+  package static func sinceBoot() -> Int64 {
+    var now = timespec()
+    clock_gettime(CLOCK_BOOTTIME, &now)
+    return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
+  }
+
   /// The clock in Unix seconds.
   package static func clock() -> UInt64 { UInt64(max(time(nil), 0)) }
 }

@@ -42,8 +42,17 @@ package final class RecordKeeper: @unchecked Sendable {
   private let memory = SealingBoardMemory()
   private var slots: RecordSlots
   private let lock = Mutex(())
-  /// The first record of this start, to be written until it is durable.
-  private let first: CounterRecord
+  /// What was found, and the random numbers for a start that cannot trust it.
+  private let found: CounterRecord?
+  private let freshBound: UInt64
+  private let jump: UInt64
+  private let bootID: [UInt8]
+  /// The first record of this start, to be written until it is durable; made when the clock may be used.
+  private var first: CounterRecord?
+  /// Somebody who remembers more than the record does said that it was rolled back.
+  private var isDistrusted = false
+  private let waitsForClock: Bool
+  private var reference: ClockReference?
   /// The last record of this start that is durable.
   private var durable: CounterRecord?
   private var time: UInt64
@@ -57,45 +66,50 @@ package final class RecordKeeper: @unchecked Sendable {
   ///   - periods: the epoch periods of the groups in seconds.
   ///   - clock: Unix seconds.
   ///   - bootID: 16 octets; others stand for an unknown boot.
+  ///   - waitsForClock: nothing is written, sealed or opened before `follow` has said what time others have.
   ///   - random: uniform 64-bit numbers, for the start of the count.
   package init(
     medium: any RecordMedium, path: String, periods: some Sequence<Int>, clock: UInt64 = NodeSystem.clock(),
-    bootID: [UInt8] = NodeSystem.bootID(), random: () -> UInt64 = { UInt64.random(in: 0...UInt64.max) }
+    bootID: [UInt8] = NodeSystem.bootID(), waitsForClock: Bool = false,
+    random: () -> UInt64 = { UInt64.random(in: 0...UInt64.max) }
   ) throws(RecordError) {
     var slots = RecordSlots(medium: medium)
-    let clock = min(clock, CounterRecord.mostSeconds - 1)
     let boot = bootID.count == 16 ? bootID : Array(repeating: 0, count: 16)
-    let fresh = CounterRecord(sequence: 0, time: clock, bound: random() >> 2, bootID: boot)
-    var record = fresh
+    freshBound = random() >> 2
+    jump = random() % Self.sequences
     switch try slots.load() {
     case .foreign: throw .notARecord(path: path)
-    case .nothing: start = .first
-    case .broken: start = .broken
-    case .record(let found, let isWitnessed):
-      record = found
-      start = found.bootID != boot || bootID.count != 16 ? .otherBoot : isWitnessed ? .continued : .putBack
-    }
-    record.time = max(clock, record.time)
-    if start != .continued {
-      // The jump is more than section 4 asks for: a second rollback within one epoch then meets used counts by chance
-      // only.
-      if start != .first, start != .broken {
-        let jumped = record.bound + random() % Self.sequences
-        record.bound = jumped < CounterRecord.mostCounts / 2 ? jumped : fresh.bound
-      }
-      record.addLead(at: record.time)
-      record.previousBase = record.bound
-      record.currentBase = record.bound
-      record.windowStart = record.time
+    case .nothing: (start, found) = (.first, nil)
+    case .broken: (start, found) = (.broken, nil)
+    case .record(let record, let isWitnessed):
+      found = record
+      start = record.bootID != boot || bootID.count != 16 ? .otherBoot : isWitnessed ? .continued : .putBack
     }
     self.slots = slots
-    time = record.time
-    record.bound += Self.block
-    record.bootID = boot
-    record.sequence += 1
-    first = record
+    self.bootID = boot
+    self.waitsForClock = waitsForClock
+    time = found?.time ?? 0
     self.periods = Set(periods.map { UInt32(clamping: $0) })
-    lock.withLock { _ in writeFirst(clock: clock) }
+    if !waitsForClock { lock.withLock { _ in writeFirst(clock: min(clock, CounterRecord.mostSeconds - 1)) } }
+  }
+
+  /// The first record of this start, as of `time`.
+  private func firstRecord(clock: UInt64) -> CounterRecord {
+    var record = found ?? CounterRecord(sequence: 0, time: clock, bound: freshBound, bootID: bootID)
+    record.time = max(clock, record.time)
+    if start != .continued || isDistrusted {
+      // The jump is more than section 4 asks for: a second rollback within one epoch then meets used counts by chance
+      // only.
+      if found != nil {
+        let jumped = record.bound + jump
+        record.bound = jumped < CounterRecord.mostCounts / 2 ? jumped : freshBound
+      }
+      record.startAnew()
+    }
+    record.bound += Self.block
+    record.bootID = bootID
+    record.sequence += 1
+    return record
   }
 
   /// What lcores read; valid as long as the keeper is.
@@ -103,6 +117,60 @@ package final class RecordKeeper: @unchecked Sendable {
 
   /// Why sealing stands still, when the record cannot be written.
   package var problem: RecordError? { lock.withLock { _ in failure } }
+
+  /// No epoch that begins after it, in Unix seconds, has been sealed in; may lie ahead of the clock, never goes back.
+  package var nodeTime: UInt64 { lock.withLock { _ in durable?.time ?? time } }
+
+  /// Why nothing is sealed or opened: the clock is not where others have it, or nobody said yet where that is.
+  package func clockProblem(
+    clock: UInt64 = NodeSystem.clock(), sinceBoot: Int64 = NodeSystem.sinceBoot()
+  ) -> ClockProblem? {
+    lock.withLock { _ in problemOfClock(clock, sinceBoot) }
+  }
+
+  /// Holds the clock against the time that others have, from now on and at every tick: while it is off, nothing is
+  /// sealed or opened and the record stays as it is, so that whoever moves a clock gets neither an old epoch accepted
+  /// nor a record in the future.
+  package func follow(
+    _ reference: ClockReference, clock: UInt64 = NodeSystem.clock(), sinceBoot: Int64 = NodeSystem.sinceBoot()
+  ) {
+    lock.withLock { _ in self.reference = reference }
+    tick(clock: clock, sinceBoot: sinceBoot)
+  }
+
+  /// Somebody who remembers more than this record does says that the node was set back, or runs twice: the record is
+  /// treated as one that was rolled back (wire format, section 4), with an epoch of its own and counts that jump.
+  ///
+  /// - Parameter atStart: it was learned before anything was sealed; a start that did not trust the record anyway has
+  ///   done this already.
+  package func distrust(
+    atStart: Bool, clock: UInt64 = NodeSystem.clock(), sinceBoot: Int64 = NodeSystem.sinceBoot(),
+    random: UInt64 = UInt64.random(in: 0...UInt64.max)
+  ) {
+    lock.withLock { _ in
+      if atStart, start != .continued { return }
+      guard var next = durable else {
+        // Nothing was sealed yet: the first record will say it.
+        isDistrusted = true
+        first = nil
+        return
+      }
+      // The epoch in use may not go on; see `sealEpoch`.
+      for period in periods {
+        memory.board.publish(
+          sealEpoch: nil, openEpoch: memory.board.openEpoch(period: period), period: Int(period))
+      }
+      let jumped = next.bound + random % Self.sequences
+      if jumped < CounterRecord.mostCounts / 2 { next.bound = jumped }
+      next.time = time
+      next.startAnew()
+      let floor = next.bound
+      next.bound += Self.block
+      next.sequence += 1
+      write(next, floor: floor, clock: min(clock, CounterRecord.mostSeconds - 1))
+      if problemOfClock(clock, sinceBoot) != nil { holdEpochs() }
+    }
+  }
 
   /// How long a start that leads by more than one epoch still waits before it may seal in groups of this period.
   package func secondsUntilSealing(period: Int, clock: UInt64 = NodeSystem.clock()) -> UInt64 {
@@ -116,8 +184,9 @@ package final class RecordKeeper: @unchecked Sendable {
 
   /// To be called every 50 ms or so, from any thread: half a block must outlast the time between two calls, which it
   /// does up to 160 million packets a second and lcore.
-  package func tick(clock: UInt64 = NodeSystem.clock()) {
+  package func tick(clock: UInt64 = NodeSystem.clock(), sinceBoot: Int64 = NodeSystem.sinceBoot()) {
     lock.withLock { _ in
+      guard problemOfClock(clock, sinceBoot) == nil else { return holdEpochs() }
       let clock = min(clock, CounterRecord.mostSeconds - 1)
       time = max(time, clock)
       guard let durable else { return writeFirst(clock: clock) }
@@ -153,10 +222,21 @@ package final class RecordKeeper: @unchecked Sendable {
     tick(clock: clock)
   }
 
+  private func problemOfClock(_ clock: UInt64, _ sinceBoot: Int64) -> ClockProblem? {
+    guard let reference else { return waitsForClock ? .unknown : nil }
+    return reference.problem(clock: clock, sinceBoot: sinceBoot)
+  }
+
+  private func holdEpochs() {
+    for period in periods { memory.board.publish(sealEpoch: nil, openEpoch: nil, period: Int(period)) }
+  }
+
   private func writeFirst(clock: UInt64) {
-    var record = first
+    time = max(time, clock)
+    var record = first ?? firstRecord(clock: clock)
+    first = record
     record.time = time
-    write(record, floor: first.bound - Self.block, clock: clock)
+    write(record, floor: record.bound - Self.block, clock: clock)
   }
 
   /// Makes the record durable, then tells the lcores; or stops sealing, while opening goes on.

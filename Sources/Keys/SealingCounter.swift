@@ -8,7 +8,7 @@
   @inlinable static var sequenceMask: UInt64 { 1 << sequenceBits - 1 }
 
   @usableFromInline let board: SealingBoard
-  @usableFromInline let prefix: UInt64
+  @usableFromInline var prefix: UInt64
   @usableFromInline let lcore: Int
   @usableFromInline var count: UInt64 = 0
   @usableFromInline var limit: UInt64 = 0
@@ -21,6 +21,11 @@
     self.board = board
     self.lcore = lcore
     prefix = UInt64(member) << 42 | UInt64(lcore) << Self.sequenceBits
+  }
+
+  /// The member number of a node that is told its own only after its lcores have started; before, it has no keys.
+  @inlinable package mutating func use(member: UInt8) {
+    prefix = UInt64(member & 63) << 42 | UInt64(lcore) << Self.sequenceBits
   }
 
   /// Takes the limit for a burst, and tells the control thread how far this lcore is.

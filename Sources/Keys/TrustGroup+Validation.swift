@@ -96,6 +96,7 @@ extension TrustGroup {
   /// Equal root keys, of whatever level and generation, and combinations whose XOR is zero.
   private func secretProblems(at path: String) -> [KeyProblem] {
     var problems: [KeyProblem] = []
+    guard grant == nil else { return [] }
     var seen: [(path: String, key: SecretKey)] = []
     for (index, root) in rootKeys.enumerated() {
       let named = [("previous", root.previous), ("current", root.current), ("next", root.next)]

@@ -11,10 +11,12 @@ package struct TrustGroup: Sendable {
   /// The largest IOffset accepted, 0 to 15, in 4-octet units; above 0 attackers can rewrite what lies before it.
   package var maxIOffset: Int
   package var rootKeys: [RootKey]
+  /// A group that this node is outside of: it holds these data keys, and of the root keys their numbers only.
+  package var grant: ConnectionGrant?
 
   package init(
     name: String, isDefault: Bool = false, epochPeriod: Int = 600, maxCOffset: Int = 16, maxIOffset: Int = 0,
-    rootKeys: [RootKey]
+    rootKeys: [RootKey], grant: ConnectionGrant? = nil
   ) {
     self.name = name
     self.isDefault = isDefault
@@ -22,6 +24,7 @@ package struct TrustGroup: Sendable {
     self.maxCOffset = maxCOffset
     self.maxIOffset = maxIOffset
     self.rootKeys = rootKeys
+    self.grant = grant
   }
 
   package static let epochPeriods = 60...1800

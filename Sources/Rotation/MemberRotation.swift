@@ -160,6 +160,9 @@ package struct Fingerprint: Hashable, Sendable, Codable, CustomStringConvertible
     self.octets = octets
   }
 
+  /// The first 32 of the octets, zeros where there are fewer: for a hash, which always has them.
+  package init(hash octets: [UInt8]) { self.octets = Array((octets + [UInt8](repeating: 0, count: 32)).prefix(32)) }
+
   /// 64 hex digits.
   package init?(_ text: String) {
     let digits = text.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }

@@ -122,6 +122,11 @@ int dpdk_eth_dev_stop(uint16_t port);
 int dpdk_eth_dev_close(uint16_t port);
 int dpdk_eth_dev_info_get(uint16_t port, dpdk_port_info *info);
 int dpdk_eth_stats_get(uint16_t port, dpdk_port_stats *stats);
+
+/// The receiving packet sockets that were made since the last call, at most room; returns how many.
+int dpdk_af_packet_take_sockets(int *sockets, int room);
+/// Packets that found a socket's ring full since the last call; 0 for what is no packet socket.
+uint64_t dpdk_af_packet_drops(int socket);
 uint16_t dpdk_eth_rx_burst(uint16_t port, uint16_t queue, dpdk_mbuf **mbufs, uint16_t count);
 uint16_t dpdk_eth_tx_burst(uint16_t port, uint16_t queue, dpdk_mbuf **mbufs, uint16_t count);
 /// A port whose wire is a pair of rings (tests and benchmarks). Negative on failure.

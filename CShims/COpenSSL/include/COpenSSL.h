@@ -1,5 +1,5 @@
-/// OpenSSL's EVP as the engines use it: AES-GCM in place, AES-256-ECB and HMAC-SHA-256, with every octet of key
-/// material that OpenSSL keeps in locked memory (`COpenSSL_arena.c`).
+/// OpenSSL's EVP as the engines and the vault use it: AES-GCM in place, AES-256-ECB, AES-256 key wrap, HMAC-SHA-256 and
+/// SHA-256, with every octet of key material that OpenSSL keeps in locked memory (`arena.c`).
 ///
 /// Algorithms are fetched once and contexts are kept: naming a cipher again, or making a context, costs more than
 /// sealing a small packet. Every function that returns bool returns true on success.
@@ -16,7 +16,7 @@ typedef enum {
   COpenSSL_ready,
   /// Another part of the process had used OpenSSL before its allocator could be replaced.
   COpenSSL_allocator_refused,
-  /// AES-GCM, AES-256-ECB or HMAC is not provided (a configuration of OpenSSL without the default provider).
+  /// AES-GCM, AES-256-ECB, AES key wrap or HMAC is not provided (a configuration of OpenSSL without the default provider).
   COpenSSL_algorithm_missing,
   /// No memory for keys could be reserved and locked.
   COpenSSL_no_key_memory,
@@ -57,6 +57,15 @@ bool COpenSSL_ecb_encrypt(COpenSSL_context *context, void *blocks, size_t count)
 /// HMAC-SHA-256, writes 32 octets. One at a time in the process: so the key memory that the first one used and freed
 /// serves every later one, also when no more can be locked.
 bool COpenSSL_hmac_sha256(const void *key, size_t key_length, const void *message, size_t length, void *output);
+
+/// AES key wrap (RFC 3394) of length octets, a multiple of 8, under 32 octets; writes length + 8.
+bool COpenSSL_key_wrap(const void *kek, const void *key, size_t length, void *wrapped);
+
+/// The reverse: takes length octets, writes length - 8; false if they were not wrapped under this key.
+bool COpenSSL_key_unwrap(const void *kek, const void *wrapped, size_t length, void *key);
+
+/// SHA-256, writes 32 octets; leaves nothing of the message behind. Allocates nothing, and needs no COpenSSL_start.
+void COpenSSL_sha256(const void *message, size_t length, void *output);
 
 /// True if length octets at both places are equal; takes the same time wherever they differ.
 bool COpenSSL_equal(const void *a, const void *b, size_t length);

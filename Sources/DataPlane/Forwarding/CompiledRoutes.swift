@@ -5,6 +5,8 @@ struct CompiledRoutes {
   private(set) var routes: [RouteEntry] = [RouteEntry(kind: .none, port: -1, sealing: -1, nextHop: .unspecifiedIPv6)]
   private(set) var ports: [PortEntry] = []
   private(set) var peers: [PeerEntry] = []
+  /// For each of the plan's client pools, the place in `peers` of each slot's client, or -1.
+  private(set) var clientPeers: [[Int32]] = []
   private var sealingPlans: [GatewayPlan.Sealing] = []
   private var peerRanges: [(first: Int, count: Int)] = []
   private var routed: [IPPrefix: UInt16] = [:]
@@ -29,7 +31,8 @@ struct CompiledRoutes {
     for route in plan.routes {
       switch route.action {
       case .seal(let sealing):
-        add(route.prefix.network, RouteEntry(kind: .seal, port: -1, sealing: add(sealing), nextHop: .unspecifiedIPv6))
+        let kind: RouteEntry.Kind = sealing.group == plan.connection?.group ? .connection : .seal
+        add(route.prefix.network, RouteEntry(kind: kind, port: -1, sealing: add(sealing), nextHop: .unspecifiedIPv6))
       case .forward(let port, let via):
         add(route.prefix.network, RouteEntry(kind: .via, port: Int16(port), sealing: -1, nextHop: via))
       case .bypass(let port, let via):
@@ -39,6 +42,13 @@ struct CompiledRoutes {
       case .drop:
         add(route.prefix.network, RouteEntry(kind: .deny, port: -1, sealing: -1, nextHop: .unspecifiedIPv6))
       }
+    }
+    for pool in plan.clientPools {
+      var sealing = pool.sealing
+      (sealing.group, sealing.context, sealing.peers) = (pool.group, .connection, [])
+      add(
+        pool.prefix.network,
+        RouteEntry(kind: .clients, port: -1, sealing: add(sealing), nextHop: .unspecifiedIPv6))
     }
     for (index, live) in livePorts.enumerated() {
       for address in live.addresses(of: plan.ports[index]) {
@@ -64,6 +74,15 @@ struct CompiledRoutes {
       for peer in sealing.peers {
         peers.append(Self.entry(plan.peers[peer], place: peer, plan: plan, ports: livePorts))
       }
+    }
+    for pool in plan.clientPools {
+      var places = [Int32](repeating: -1, count: Int(pool.clients.keys.max() ?? 0) + 1)
+      for (slot, client) in pool.clients {
+        places[Int(slot)] = Int32(peers.count)
+        // Clients are not counted one by one.
+        peers.append(Self.entry(client, place: Counters.maxPeers, plan: plan, ports: livePorts))
+      }
+      clientPeers.append(places)
     }
   }
 
@@ -91,7 +110,8 @@ struct CompiledRoutes {
         group: sealing.group, mode: sealing.mode, carriage: sealing.carriage,
         udpPort: sealing.udpPort, suite: sealing.suite, context: sealing.context,
         coffset: sealing.coffset, ioffset: sealing.ioffset, dscp: dscp, headerLength: headerLengths[index],
-        firstPeer: peerRanges[index].first, peerCount: peerRanges[index].count)
+        firstPeer: peerRanges[index].first, peerCount: peerRanges[index].count,
+        source: plan.connection?.address ?? .unspecifiedIPv6)
     }
   }
 

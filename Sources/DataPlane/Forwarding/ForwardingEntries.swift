@@ -65,17 +65,22 @@ struct SealingEntry {
   var headerLength: Int
   var firstPeer: Int
   var peerCount: Int
+  /// A client's: the only inner source that may seal on its connection.
+  var source: IPAddress
 
   static var copyDSCP: UInt8 { 0xFF }
 }
 
 struct RouteEntry {
-  enum Kind: UInt8 { case none, own, connected, via, seal, bypass, deny }
+  /// From `seal` on they lead to the protected side. `clients` are those of this pool, `connection` is a client's own.
+  enum Kind: UInt8 { case none, own, connected, via, deny, seal, clients, connection, bypass }
   var kind: Kind
   var port: Int16
-  /// Index of the SealingEntry of `seal`.
+  /// Index of the SealingEntry of `seal`, `clients` and `connection`.
   var sealing: Int16
   var nextHop: IPAddress
+
+  @inline(__always) var leadsBack: Bool { kind.rawValue >= Kind.seal.rawValue }
 }
 
 /// What the longest prefix says of an address, in both of its roles: where packets to it go, and which groups may send from it.

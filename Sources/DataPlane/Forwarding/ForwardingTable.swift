@@ -21,7 +21,12 @@ final class ForwardingTable: @unchecked Sendable {
   let speakerWords: Int
   /// Per group: which payload forms it may use, bit = PayloadForm's raw value; and `limitsFrames`.
   let forms: UnsafeMutableBufferPointer<UInt8>
+  /// By group; and for each pool the clients by slot.
+  let clientPools: UnsafeMutableBufferPointer<ClientPoolEntry>
+  private let clientSlots: [UnsafeMutableBufferPointer<Int32>]
   let plan: GatewayPlan
+  private let groupCount: Int
+  private let headerLengths: [Int]
 
   static let maxPrefixes = 0x7FFE
   /// A bit of `forms`.
@@ -30,6 +35,8 @@ final class ForwardingTable: @unchecked Sendable {
 
   init(plan: GatewayPlan, ports livePorts: [LivePort], groupCount: Int, headerLengths: [Int]) throws(Failure) {
     self.plan = plan
+    self.groupCount = groupCount
+    self.headerLengths = headerLengths
     let compiled = CompiledRoutes(plan: plan, ports: livePorts)
     let table = compiled.merged(policies: plan.policies, groupCount: groupCount)
     guard table.entries.count <= Self.maxPrefixes else {
@@ -65,6 +72,15 @@ final class ForwardingTable: @unchecked Sendable {
         guard let policy = plan.policies.first(where: { $0.group == group }) else { return 0 }
         return policy.forms.reduce(policy.speaks.isEmpty ? 0 : Self.limitsFrames) { $0 | 1 << $1.rawValue }
       })
+    var pools = [ClientPoolEntry](repeating: .none, count: max(1, groupCount))
+    var slots: [UnsafeMutableBufferPointer<Int32>] = []
+    for (pool, peers) in zip(plan.clientPools, compiled.clientPeers) where pools.indices.contains(pool.group) {
+      let table = UnsafeMutableBufferPointer<Int32>.copied(from: peers)
+      slots.append(table)
+      pools[pool.group] = ClientPoolEntry(pool, deviceID: plan.deviceID, peers: table)
+    }
+    clientPools = .copied(from: pools)
+    clientSlots = slots
     for (index, entry) in table.entries.enumerated() {
       let nextHop = UInt64(index + 1)
       let address = entry.prefix.address
@@ -78,6 +94,11 @@ final class ForwardingTable: @unchecked Sendable {
     }
   }
 
+  /// Whether it serves another table of keys as well, under the same plan.
+  func fits(_ groupCount: Int, _ headerLengths: [Int]) -> Bool {
+    self.groupCount == groupCount && self.headerLengths == headerLengths
+  }
+
   deinit {
     dpdk_fib_free(fib4)
     dpdk_fib6_free(fib6)
@@ -88,6 +109,8 @@ final class ForwardingTable: @unchecked Sendable {
     ports.deallocate()
     speakers.deallocate()
     forms.deallocate()
+    clientPools.deallocate()
+    clientSlots.forEach { $0.deallocate() }
   }
 }
 

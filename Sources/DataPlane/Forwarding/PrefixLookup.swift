@@ -71,6 +71,8 @@ struct ForwardingView {
   let speakers: UnsafePointer<UInt64>
   let speakerWords: Int
   let forms: UnsafePointer<UInt8>
+  /// By group.
+  let clientPools: UnsafePointer<ClientPoolEntry>
   let bypassUnmatched: Bool
   let mssClamp: Bool
 
@@ -87,6 +89,7 @@ struct ForwardingView {
     speakers = UnsafePointer(table.speakers.baseAddress.unsafelyUnwrapped)
     speakerWords = table.speakerWords
     forms = UnsafePointer(table.forms.baseAddress.unsafelyUnwrapped)
+    clientPools = UnsafePointer(table.clientPools.baseAddress.unsafelyUnwrapped)
     bypassUnmatched = table.plan.bypassUnmatched
     mssClamp = table.plan.mssClamp
   }

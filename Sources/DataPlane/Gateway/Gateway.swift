@@ -9,6 +9,8 @@ package protocol RunningGateway: AnyObject, Sendable {
   /// Takes a new plan and new keys over without losing a packet, or refuses both whole.
   func reload(plan: GatewayPlan, groups: [TrustGroup]) throws
   var status: GatewayStatus { get }
+  /// Epochs and counts; nil for a gateway that never seals.
+  var keeper: RecordKeeper? { get }
   /// Receives nothing more, finishes what is under way, and ends the lcores. The gateway is of no use afterwards.
   func stop()
 }
@@ -92,7 +94,14 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     let board: SealingBoard
     switch settings.time {
     case .record(let path):
-      let keeper = try RecordKeeper(medium: RecordFile(path: path), path: path, periods: groups.map(\.epochPeriod))
+      let keeper = try RecordKeeper(
+        medium: RecordFile(path: path), path: path, periods: groups.map(\.epochPeriod),
+        waitsForClock: settings.waitsForClock)
+      self.keeper = keeper
+      fixedBoard = nil
+      board = keeper.board
+    case .connection:
+      let keeper = try RecordKeeper(connectionPeriods: groups.map(\.epochPeriod))
       self.keeper = keeper
       fixedBoard = nil
       board = keeper.board
@@ -124,7 +133,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
         flowKey: flow, neighbours: neighbours, slowPath: SlowPathRing(ring: punted),
         returned: number == 0 ? returned : nil,
         pool: pool, isDedicated: settings.isDedicated,
-        opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open), role: .none),
+        opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open)),
         sealer: Sealer(
           dataKeys: DataKeys(engine: Engine(), octets: budget.seal),
           counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
@@ -162,13 +171,17 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     }
   }
 
-  private static func snapshot(plan: GatewayPlan, keys: KeyTable, ports: [LivePort]) throws -> Snapshot {
+  /// - Parameter old: whose forwarding table is taken over where the plan did not change: a rotation of keys does not.
+  private static func snapshot(
+    plan: GatewayPlan, keys: KeyTable, ports: [LivePort], replacing old: (GatewayPlan, Snapshot)? = nil
+  ) throws -> Snapshot {
     guard plan.ports.count == ports.count else {
       throw GatewayError("\(plan.ports.count) ports instead of \(ports.count): a restart is needed for that (ports)")
     }
     guard plan.wideID || plan.deviceID >> 32 == 0 else {
       throw GatewayError("an ID of more than 8 hex digits without wide IDs (identity.device_id)")
     }
+    if let fault = plan.connectionFault(keys.groups) { throw GatewayError(fault) }
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
       guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {
@@ -178,26 +191,29 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       }
       return length
     }
-    let forwarding = try ForwardingTable(
-      plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
+    let kept = old.flatMap { $0.0 == plan && $0.1.forwarding.fits(keys.groups.count, lengths) ? $0.1.forwarding : nil }
+    let forwarding =
+      try kept ?? ForwardingTable(plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
     return Snapshot(keys: keys, forwarding: forwarding, sealings: sealings, plan: plan)
   }
 
   func reload(plan new: GatewayPlan, groups: [TrustGroup]) throws {
     let keys = try KeyTable(groups, with: engine)
-    let next = try Self.snapshot(plan: new, keys: keys, ports: ports)
-    lock.withLock { _ in
+    let next = try Self.snapshot(plan: new, keys: keys, ports: ports, replacing: snapshotForStatus)
+    let isSamePlan = lock.withLock { _ in
       // Epochs of both tables' periods are known before, and until after, lcores change over.
       keeper?.use(periods: (current.keys.groups + groups).map(\.epochPeriod))
       let old = current
       dpdk_store_pointer(&shared.pointee.snapshot, UnsafeMutableRawPointer(next.storage))
       awaitLcores()
       current = next
+      let isSame = plan == new
       plan = new
       keeper?.use(periods: groups.map(\.epochPeriod))
       withExtendedLifetime(old) {}
+      return isSame
     }
-    slowPath.configure(new)
+    if !isSamePlan { slowPath.configure(new) }
   }
 
   /// Until every lcore has begun a round after this call: what it held of an old table, it holds no more.

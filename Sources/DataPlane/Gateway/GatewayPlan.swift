@@ -1,13 +1,13 @@
 package import Wire
 
 /// What a gateway shall do, as plain values: the data plane's own form of a checked configuration. Names have become indices.
-package struct GatewayPlan: Sendable {
+package struct GatewayPlan: Sendable, Equatable {
   package enum Role: Sendable { case clear, protected }
   package enum Mode: UInt8, Sendable { case tunnel, transport, ethernet }
   package enum Carriage: UInt8, Sendable { case udp, ip }
   package enum DSCP: Sendable, Equatable { case copy, fixed(UInt8) }
 
-  package struct Neighbour: Sendable {
+  package struct Neighbour: Sendable, Equatable {
     package var address: IPAddress
     package var mac: MACAddress
     package init(address: IPAddress, mac: MACAddress) {
@@ -16,7 +16,7 @@ package struct GatewayPlan: Sendable {
     }
   }
 
-  package struct Port: Sendable {
+  package struct Port: Sendable, Equatable {
     package var name: String
     /// An interface name, a PCI address or a vdev string ("net_null0,size=64").
     package var device: String
@@ -42,7 +42,7 @@ package struct GatewayPlan: Sendable {
     }
   }
 
-  package struct Peer: Sendable {
+  package struct Peer: Sendable, Equatable {
     package var name: String
     package var address: IPAddress
     package var source: IPAddress
@@ -60,7 +60,7 @@ package struct GatewayPlan: Sendable {
     }
   }
 
-  package struct Sealing: Sendable {
+  package struct Sealing: Sendable, Equatable {
     package var group: Int
     package var mode: Mode = .tunnel
     /// Transport mode has none: the packet's own header takes it on.
@@ -77,7 +77,7 @@ package struct GatewayPlan: Sendable {
     package init(group: Int) { self.group = group }
   }
 
-  package enum Action: Sendable {
+  package enum Action: Sendable, Equatable {
     case seal(Sealing)
     /// To a host or a router on a clear port.
     case forward(port: Int, via: IPAddress)
@@ -87,7 +87,7 @@ package struct GatewayPlan: Sendable {
     case drop
   }
 
-  package struct Route: Sendable {
+  package struct Route: Sendable, Equatable {
     package var prefix: IPPrefix
     package var action: Action
     package init(prefix: IPPrefix, action: Action) {
@@ -97,7 +97,7 @@ package struct GatewayPlan: Sendable {
   }
 
   /// What a trust group's members may send (wire format, section 3, "After the tag").
-  package struct GroupPolicy: Sendable {
+  package struct GroupPolicy: Sendable, Equatable {
     package var group: Int
     package var speaks: [IPPrefix]
     package var forms: Set<PayloadForm>
@@ -105,6 +105,36 @@ package struct GatewayPlan: Sendable {
       self.group = group
       self.speaks = speaks
       self.forms = forms
+    }
+  }
+
+  /// Parties outside a group that this gateway's pool serves (wire format, section 5).
+  package struct ClientPool: Sendable, Equatable {
+    package var group: Int
+    /// Inner addresses: base + n.
+    package var prefix: IPPrefix
+    /// How packets to clients are sealed: group, context and peers are the pool's.
+    package var sealing: Sealing
+    /// Who may speak, by slot, and where packets for it go.
+    package var clients: [UInt32: Peer]
+    package init(group: Int, prefix: IPPrefix, sealing: Sealing, clients: [UInt32: Peer]) {
+      self.group = group
+      self.prefix = prefix
+      self.sealing = sealing
+      self.clients = clients
+    }
+  }
+
+  /// The connection that this gateway has as a client: the group's sealings use it.
+  package struct Connection: Sendable, Equatable {
+    package var group: Int
+    package var id: ConnectionID
+    /// The one inner source: base + n.
+    package var address: IPAddress
+    package init(group: Int, id: ConnectionID, address: IPAddress) {
+      self.group = group
+      self.id = id
+      self.address = address
     }
   }
 
@@ -119,6 +149,8 @@ package struct GatewayPlan: Sendable {
   /// Ethernet mode: what a clear port's frames are sealed with, by port.
   package var frames: [Int: Sealing] = [:]
   package var policies: [GroupPolicy] = []
+  package var clientPools: [ClientPool] = []
+  package var connection: Connection?
   /// Traffic that matches no route passes in clear between the two ports of a bump; elsewhere it is always dropped.
   package var bypassUnmatched = false
   package var mssClamp = true

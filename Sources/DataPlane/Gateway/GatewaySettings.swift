@@ -16,6 +16,8 @@ package struct GatewaySettings: Sendable {
   package enum Time: Sendable {
     /// By the clock and the counter record at this path (wire format, section 4); sealing needs it.
     case record(path: String)
+    /// By the clock alone: a client's new connection has keys that never sealed (wire format, section 5).
+    case connection
     /// At a fixed time in Unix seconds, for old captures: opens, never seals.
     case fixed(UInt64)
     /// Every epoch is accepted, for old captures: opens, never seals.
@@ -30,6 +32,8 @@ package struct GatewaySettings: Sendable {
   package var cores: [Int] = []
   package var time: Time
   package var capture: Capture?
+  /// Nothing is sealed or opened before the record's keeper was told what time others have.
+  package var waitsForClock = false
 
   package init(time: Time) { self.time = time }
 }

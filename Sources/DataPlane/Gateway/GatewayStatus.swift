@@ -133,8 +133,9 @@ extension Gateway {
           state: "\(entry.state)", age: entry.age / 1_000_000_000)
       },
       counter: GatewayStatus.Counter(
-        sealing: keeper.map { $0.problem == nil } ?? false, start: keeper?.start.description,
-        reason: keeper?.problem?.description),
+        sealing: keeper.map { $0.problem == nil && $0.clockProblem() == nil } ?? false,
+        start: keeper?.start.description,
+        reason: keeper?.problem?.description ?? keeper?.clockProblem()?.description),
       capture: capture.map { GatewayStatus.Capture(file: $0.path, packets: $0.packetCount, dropped: $0.missedCount) },
       cache: GatewayStatus.Cache(
         entries: sum(.cacheEntries), capacity: sum(.cacheCapacity), hits: sum(.cacheHits), misses: sum(.cacheMisses)),

@@ -44,6 +44,31 @@ enum ConnectionRole: UInt8 {
   case none
   /// `inspect` looks at both directions.
   case observer
+  /// Serves clients: opens what they send to its pool.
+  case member
+  /// Is a client: opens what the pool sends on its one connection, and nothing else.
+  case client
+}
+
+/// Which connections a node opens, and whether anything else: plain values of a snapshot.
+struct ConnectionFilter {
+  var role: ConnectionRole
+  /// A member's pool: its device ID in the upper half. A client's connection, direction 1.
+  var id: UInt64 = 0
+
+  /// Asked for packets of a connection, and for all packets at a client.
+  @inline(never)
+  func admits(_ header: SecurityHeader, under master: MasterKey) -> Bool {
+    switch role {
+    case .none: false
+    case .observer: true
+    case .member: header.id >> 32 == id >> 32 && header.id & 1 == 0
+    case .client:
+      header.variant.context == .connection && header.id == id
+        && master.grants(
+          DataKeyRequest(variant: header.variant, id: header.id, epoch: header.epoch, source: .unspecifiedIPv6))
+    }
+  }
 }
 
 /// Opens bursts of protected packets. Wire format, section 6:
@@ -62,14 +87,12 @@ enum ConnectionRole: UInt8 {
 struct Opener<Engine: AEADEngine>: ~Copyable {
   var dataKeys: DataKeys<Engine>
   private let aad: UnsafeMutableRawPointer
-  let role: ConnectionRole
 
   /// AAD that is not in one piece, when IOffset is above 0: the header, then at most 255 words of payload.
   private static var aadCapacity: Int { SecurityHeader.maximumLength + 255 * 4 }
 
-  init(dataKeys: consuming DataKeys<Engine>, role: ConnectionRole) {
+  init(dataKeys: consuming DataKeys<Engine>) {
     self.dataKeys = dataKeys
-    self.role = role
     aad = .allocate(byteCount: Self.aadCapacity, alignment: 16)
   }
 
@@ -78,11 +101,12 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   /// `count` is at most `DataKeys.width`. `board` has the receiver's epochs; nil accepts every epoch.
   @inline(__always)
   mutating func open(
-    _ items: UnsafeMutablePointer<OpenItem>, count: Int, keys: KeyTableView, board: SealingBoard?
+    _ items: UnsafeMutablePointer<OpenItem>, count: Int, keys: KeyTableView, board: SealingBoard?,
+    connections: ConnectionFilter
   ) {
     dataKeys.begin()
     for index in 0..<count {
-      items[index].drop = check(&items[index], place: index, keys: keys, board: board)
+      items[index].drop = check(&items[index], place: index, keys: keys, board: board, connections: connections)
     }
     dataKeys.resolve(count: count)
     for index in 0..<count where items[index].drop == nil {
@@ -105,7 +129,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   /// Steps 1 to 6, and the request for step 7.
   @inline(__always)
   private mutating func check(
-    _ item: inout OpenItem, place: Int, keys: KeyTableView, board: SealingBoard?
+    _ item: inout OpenItem, place: Int, keys: KeyTableView, board: SealingBoard?, connections: ConnectionFilter
   ) -> DropReason? {
     dataKeys.skip(place)
     let packet = UnsafeRawBufferPointer(start: item.packet, count: max(0, item.length)).bytes
@@ -133,7 +157,11 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     let generation =
       header.optionCount == 0 ? group.pointee.master(reserve: header.reserve) : group.pointee.master(namedBy: header)
     guard let master = generation else { return .unknownKey }
-    if header.variant.context == .connection && role == .none { return .unknownKey }
+    if header.variant.context == .connection || connections.role == .client,
+      !connections.admits(header, under: master)
+    {
+      return .unknownKey
+    }
 
     dataKeys.request(place, master: master, header: header, source: item.source)
     return nil

@@ -56,7 +56,9 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     for index in 0..<count {
       dataKeys.skip(index)
       let template = items[index].template
-      guard let epoch = board.sealEpoch(period: template.pointee.epochPeriod), let number = counter.next() else {
+      guard let epoch = board.sealEpoch(period: template.pointee.epochPeriod),
+        !template.pointee.isGranted || isGranted(template, Epoch.onWire(epoch)), let number = counter.next()
+      else {
         items[index].drop = .counterExhausted
         continue
       }
@@ -74,6 +76,14 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
       dataKeys.keep(index)
     }
     dataKeys.end()
+  }
+
+  /// A client has keys for some epochs only.
+  @inline(never)
+  private func isGranted(_ template: UnsafePointer<SealTemplate>, _ epoch: UInt16) -> Bool {
+    let header = template.pointee.header
+    return template.pointee.master.grants(
+      DataKeyRequest(variant: header.variant, id: header.id, epoch: epoch, source: .unspecifiedIPv6))
   }
 
   @inline(__always)

@@ -11,6 +11,8 @@ struct SealTemplate {
   var master: MasterKey
   /// Seconds.
   var epochPeriod: UInt32
+  /// Whether only some epochs' keys are there (a client's connection).
+  var isGranted: Bool
 }
 
 /// Everything that control publishes to the lcores at once: keys, forwarding, and the headers that need both.
@@ -32,7 +34,7 @@ final class Snapshot: @unchecked Sendable {
       to: SnapshotStorage(
         keys: keys.view, forwarding: ForwardingView(forwarding),
         templates: UnsafePointer(templates.baseAddress.unsafelyUnwrapped), serials: keys.serials,
-        ownID: plan.deviceID, ownMember: plan.member))
+        ownID: plan.deviceID, ownMember: plan.member, connections: plan.connectionFilter))
   }
 
   deinit {
@@ -43,15 +45,25 @@ final class Snapshot: @unchecked Sendable {
   /// Octets of the security header that a sealing gives, which every later generation of its keys gives too.
   static func headerLength(_ sealing: GatewayPlan.Sealing, keys: KeyTable, wideID: Bool) -> Int? {
     guard let group = keys.view.group(at: sealing.group) else { return nil }
-    let variant = Variant(context: sealing.context, suite: sealing.suite, isWide: wideID)
+    let variant = variant(sealing, wideID: wideID)
     return SecurityHeader.length(variant: variant, optionsLength: sealing.options ? group.pointee.optionsLength : 0)
+  }
+
+  private static func variant(_ sealing: GatewayPlan.Sealing, wideID: Bool) -> Variant {
+    Variant(context: sealing.context, suite: sealing.suite, isWide: wideID)
+  }
+
+  /// A connection's ID is the client's own, or filled in per packet by the pool's member.
+  private static func senderID(_ sealing: GatewayPlan.Sealing, plan: GatewayPlan) -> UInt64 {
+    guard sealing.context == .connection else { return plan.deviceID }
+    return plan.connection?.id.toPool.rawValue ?? plan.deviceID << 32 | 1
   }
 
   private static func template(_ sealing: GatewayPlan.Sealing, keys: KeyTable, plan: GatewayPlan) -> SealTemplate? {
     guard let group = keys.view.group(at: sealing.group) else { return nil }
     let header = SecurityHeader(
-      variant: Variant(context: sealing.context, suite: sealing.suite, isWide: plan.wideID),
-      reserve: sealing.options ? 0 : group.pointee.reserve, id: plan.deviceID)
+      variant: variant(sealing, wideID: plan.wideID), reserve: sealing.options ? 0 : group.pointee.reserve,
+      id: senderID(sealing, plan: plan))
     let options = UnsafeRawBufferPointer(
       start: group.pointee.options, count: sealing.options ? group.pointee.optionsLength : 0)
     var octets = [UInt8](repeating: 0, count: SecurityHeader.maximumLength)
@@ -62,7 +74,7 @@ final class Snapshot: @unchecked Sendable {
     guard let length else { return nil }
     var template = SealTemplate(
       octets: InlineArray(repeating: 0), length: length, header: header, master: group.pointee.sealing,
-      epochPeriod: group.pointee.epochPeriod)
+      epochPeriod: group.pointee.epochPeriod, isGranted: group.pointee.sealing.isGranted)
     for index in 0..<length { template.octets[index] = octets[index] }
     return template
   }
@@ -76,4 +88,5 @@ struct SnapshotStorage {
   let serials: Range<UInt64>
   let ownID: UInt64
   let ownMember: UInt8
+  let connections: ConnectionFilter
 }

@@ -101,6 +101,12 @@ extension Worker {
       // Neither multicast nor link-local packets are routed (RFC 1812, 5.3.4; RFC 4291, 2.5.6).
       guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
       encapsulate(item, sealing: Int(route.sealing), port: port)
+    case .clients:
+      guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
+      encapsulateForClient(item, sealing: Int(route.sealing), port: port)
+    case .connection:
+      guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
+      encapsulateOnConnection(item, sealing: Int(route.sealing), port: port)
     case .own:
       answer(item, port: port)
     case .bypass:

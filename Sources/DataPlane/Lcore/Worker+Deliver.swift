@@ -69,11 +69,11 @@ extension Worker {
     let outer = protected[index]
     let opened = openItems[index]
     let mbuf = outer.mbuf
-    guard let inner = opened.inner, view.maySpeak(group: opened.group, routesFrom[index]) else {
+    guard let inner = opened.inner, maySpeak(opened, from: sources[index], routesFrom[index]) else {
       return discard(mbuf, .policyInner)
     }
     let route = view.routes[Int(routesTo[index].route)]
-    guard route.kind != .seal, route.kind != .bypass else { return discard(mbuf, .policyInner) }
+    guard !route.leadsBack else { return discard(mbuf, .policyInner) }
     let isIPv4 = inner.form == .ipv4
     let destination = destinations[index]
     guard destination.isRoutable, sources[index].isRoutable, route.kind != .none, route.kind != .deny else {
@@ -163,9 +163,8 @@ extension Worker {
     Self.writeEthernet(entry, isIPv4: isIPv4, at: mbuf.data)
     let nextHop = route.nextHop.isUnspecified ? destination : route.nextHop
     if isTooBig {
-      fragment(mbuf, etherLength: etherLength, isIPv4: isIPv4, mtu: Int(entry.mtu)) { worker, piece in
-        worker.send(piece, port: port, nextHop: nextHop, etherLength: etherLength)
-      }
+      fragment(
+        mbuf, etherLength: etherLength, isIPv4: isIPv4, mtu: Int(entry.mtu), port: port, nextHop: nextHop)
     } else {
       send(mbuf, port: port, nextHop: nextHop, etherLength: etherLength)
     }
@@ -176,7 +175,8 @@ extension Worker {
   private mutating func deliverFrame(_ item: ProtectedItem, _ opened: OpenItem, _ inner: InnerPayload) {
     var out = -1
     for port in 0..<view.portCount where Int(view.ports[port].frameGroup) == opened.group { out = port }
-    guard out >= 0 else { return discard(item.mbuf, .policyInner) }
+    // A frame need not have a source address, and a client may speak for one only.
+    guard out >= 0, !opened.isFromClient else { return discard(item.mbuf, .policyInner) }
     let frame = UnsafeRawBufferPointer(start: opened.payload + inner.offset, count: inner.length).bytes
     guard let header = EthernetView(frame) else { return discard(item.mbuf, .malformedInner) }
     guard !view.limitsFrames(group: opened.group) || maySpeak(header, group: opened.group) else {

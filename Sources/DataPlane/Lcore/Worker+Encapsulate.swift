@@ -16,8 +16,9 @@ struct PendingSeal {
 /// Tunnel and Ethernet mode: outer headers and security header in front, room for the ICV behind.
 ///
 /// 1. the peer, by the flow's hash
-/// 2. does it fit? If not: ICMP to the source where fragments are not allowed, else the outer packet is fragmented
-/// 3. hop limit, MSS of a SYN
+/// 2. hop limit
+/// 3. does it fit? If not: ICMP to the source where fragments are not allowed, else the outer packet is fragmented; MSS of
+///    a SYN
 /// 4. outer Ethernet, IP and UDP from the peer's template; lengths, DSCP, ECN, source port, checksum
 /// 5. the security header from the sealing's template; COffset no further than the inner transport header's end
 extension Worker {
@@ -28,8 +29,15 @@ extension Worker {
     guard sealing.pointee.mode == .tunnel else { return discard(item.mbuf, .noRoute) }
     let hash = item.flow.hash(flowKey)
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
-    let peer = view.peers + peerIndex
+    encapsulate(item, sealing: index, port: port, peer: peerIndex, hash: hash)
+  }
 
+  /// Steps 2 to 5, towards a peer that is chosen.
+  @inline(__always)
+  mutating func encapsulate(_ item: ClearItem, sealing index: Int, port: Int, peer peerIndex: Int, hash: UInt64) {
+    let sealing = view.sealings + index
+    let peer = view.peers + peerIndex
+    guard age(item, port: port) else { return }
     let overhead = peer.pointee.outerLength &+ sealing.pointee.headerLength &+ SecurityHeader.icvLength
     let room = peer.pointee.mtu &- overhead
     var mayFragment = false
@@ -52,7 +60,6 @@ extension Worker {
       }
       mayFragment = true
     }
-    guard age(item, port: port) else { return }
     if view.mssClamp && item.flow.protocolNumber == IPProtocol.tcp { clamp(item, room: room) }
 
     let mbuf = item.mbuf
@@ -184,25 +191,20 @@ extension Worker {
 
   @inline(never)
   private mutating func sendFragments(_ done: PendingSeal) {
-    fragment(done.mbuf, etherLength: done.etherLength, isIPv4: done.isIPv4, mtu: done.mtu) { worker, piece in
-      if done.peer >= 0 {
-        worker.send(
-          piece, port: done.port, nextHop: worker.view.peers[done.peer].nextHop, etherLength: done.etherLength)
-      } else {
-        worker.transmitter.send(piece, port: done.port)
-      }
-    }
+    fragment(
+      done.mbuf, etherLength: done.etherLength, isIPv4: done.isIPv4, mtu: done.mtu, port: done.port,
+      nextHop: done.peer >= 0 ? view.peers[done.peer].nextHop : nil)
   }
 
-  /// Splits the IP packet of a frame; each piece gets the frame's Ethernet header. The first counts as the packet,
-  /// the others as generated.
+  /// Splits the IP packet of a frame and sends the pieces, each with the frame's Ethernet header: to the next hop, or as
+  /// it is where there is none. The first counts as the packet, the others as generated.
   ///
   /// 64 KiB in pieces of 1280 octets are 53.
   static var fragmentCapacity: Int { 64 }
 
   @inline(never)
   mutating func fragment(
-    _ mbuf: Mbuf, etherLength: Int, isIPv4: Bool, mtu: Int, send: (inout Worker, Mbuf) -> Void
+    _ mbuf: Mbuf, etherLength: Int, isIPv4: Bool, mtu: Int, port: Int, nextHop: IPAddress?
   ) {
     var ether = InlineArray<18, UInt8>(repeating: 0)
     for index in 0..<min(etherLength, 18) { ether[index] = mbuf.bytes[index] }
@@ -240,7 +242,11 @@ extension Worker {
           piece.data.storeBytes(
             of: identification.bigEndian, toByteOffset: etherLength &+ IPv6Header.length &+ 4, as: UInt32.self)
         }
-        send(&self, piece)
+        if let nextHop {
+          send(piece, port: port, nextHop: nextHop, etherLength: etherLength)
+        } else {
+          transmitter.send(piece, port: port)
+        }
       }
       dpdk_pktmbuf_free(mbuf)
     }

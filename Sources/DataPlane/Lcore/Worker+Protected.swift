@@ -67,7 +67,8 @@ extension Worker {
     }
     protectedCount = openCount
     guard openCount > 0 else { return }
-    opener.open(openItems, count: openCount, keys: state.keys, board: openBoard)
+    opener.open(
+      openItems, count: openCount, keys: state.keys, board: openBoard, connections: state.connections)
     deliverOpened(openCount, port: port)
   }
 

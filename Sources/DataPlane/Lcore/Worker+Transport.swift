@@ -169,7 +169,7 @@ extension Worker {
   mutating func deliverTransport(_ item: ProtectedItem, _ opened: OpenItem, _ inner: InnerPayload, port: Int) {
     let pair = Int(view.ports[port].pair)
     guard pair >= 0 else { return discard(item.mbuf, .policyInner) }
-    guard view.maySpeak(group: opened.group, entry(of: item.source)), !item.sourceIsMapped else {
+    guard maySpeak(opened, from: item.source, entry(of: item.source)), !item.sourceIsMapped else {
       return discard(item.mbuf, .policyInner)
     }
     let mbuf = item.mbuf
@@ -191,7 +191,8 @@ extension Worker {
     if length > mtu {
       // A datagram that came in fragments and was put together before it was sealed.
       guard canFragment(isIPv4: item.isIPv4, headers: item.upper &- item.l3) else { return discard(mbuf, .tooBig) }
-      return fragment(mbuf, etherLength: item.l3, isIPv4: item.isIPv4, mtu: mtu) { $0.transmitter.send($1, port: pair) }
+      return fragment(
+        mbuf, etherLength: item.l3, isIPv4: item.isIPv4, mtu: mtu, port: pair, nextHop: nil)
     }
     transmitter.send(mbuf, port: pair)
   }

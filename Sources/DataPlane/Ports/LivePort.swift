@@ -1,5 +1,6 @@
 internal import CDPDK
 internal import Glibc
+internal import Synchronization
 internal import Wire
 
 /// A port of the plan, opened.
@@ -12,6 +13,9 @@ final class LivePort: @unchecked Sendable {
   private let vdevName: String?
   /// The kernel interface behind a packet socket.
   private let interface: String?
+  /// The packet sockets behind its queues, and what they lost because their rings were full.
+  private let sockets: [Int32]
+  private let lost = Mutex<UInt64>(0)
   private var isClosed = false
 
   var isVirtual: Bool { vdevName != nil }
@@ -31,6 +35,9 @@ final class LivePort: @unchecked Sendable {
     case .existing(let existing):
       number = Int32(existing)
       vdevName = nil
+    }
+    sockets = [Int32](unsafeUninitializedCapacity: 64) { buffer, count in
+      count = Int(dpdk_af_packet_take_sockets(buffer.baseAddress, 64))
     }
     guard number >= 0 else {
       throw Failure(
@@ -104,10 +111,20 @@ final class LivePort: @unchecked Sendable {
   var statistics: dpdk_port_stats {
     var statistics = dpdk_port_stats()
     if !isClosed { _ = dpdk_eth_stats_get(dpdkPort, &statistics) }
+    statistics.imissed += ringLosses()
     return statistics
   }
 
+  /// The kernel forgets its count when it is asked.
+  private func ringLosses() -> UInt64 {
+    lost.withLock { lost in
+      if !isClosed { for socket in sockets { lost += dpdk_af_packet_drops(socket) } }
+      return lost
+    }
+  }
+
   func close() {
+    _ = ringLosses()
     isClosed = true
     _ = dpdk_eth_dev_stop(dpdkPort)
     if let vdevName { _ = dpdk_vdev_uninit(vdevName) } else { _ = dpdk_eth_dev_close(dpdkPort) }

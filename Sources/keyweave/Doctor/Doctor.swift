@@ -44,6 +44,7 @@ struct Doctor: ParsableCommand {
     let ports = configuration.map(DoctorPorts.init)
     findings += DoctorMachine.findings(configuration?.engine) + DoctorLimits.findings(ports)
     findings += ports?.findings() ?? []
+    findings += configuration.map(DoctorAgent.findings) ?? []
     findings += DoctorClock.findings()
     if json {
       let encoder = JSONEncoder()

@@ -27,7 +27,11 @@ struct FileGateway {
 
   func run() throws -> Outcome {
     let file = try ConfigurationFile.load(config)
-    let groups = file.keys.groups(at: NodeSystem.clock())
+    guard let keys = file.keys else {
+      throw Failure(
+        description: "\(config): found `key_agent`, expected `keys`: captures are sealed and opened with a keys file")
+    }
+    let groups = keys.groups(at: NodeSystem.clock())
     var plan = file.configuration.plan(groups: groups)
     let (source, sink) = try chosen(plan)
     let (count, damage) = try frames(largest: Int(plan.ports[source].mtu))

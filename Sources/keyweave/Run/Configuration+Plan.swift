@@ -1,15 +1,19 @@
 import Control
 import DataPlane
 import Keys
+import Rotation
 import Wire
 
 extension Configuration {
   /// The data plane's form of this configuration, with the groups that are in force now. A route whose group is not
   /// (its keys have expired) drops what it matches: nothing ever leaves in clear for want of a key.
-  func plan(groups: [TrustGroup]) -> GatewayPlan {
-    var plan = GatewayPlan(name: name, deviceID: identity.deviceID)
+  ///
+  /// - Parameter assignment: who the node is, where this configuration does not say it.
+  func plan(groups: [TrustGroup], assignment: Assignment? = nil) -> GatewayPlan {
+    var plan = GatewayPlan(
+      name: name, deviceID: assignment.flatMap { UInt64($0.deviceID, radix: 16) } ?? identity.deviceID)
     plan.wideID = identity.isWide
-    plan.member = identity.member
+    plan.member = assignment?.member ?? identity.member
     plan.bypassUnmatched = unmatched == .bypass
     plan.mssClamp = clampsMSS
     plan.icmpRate = icmpRate

@@ -7,25 +7,27 @@ import Synchronization
 /// A running gateway with its files and its control socket: what joins Control and DataPlane.
 final class GatewayService: @unchecked Sendable {
   private let path: String
+  private let source: any KeySource
   private let gateway: any RunningGateway
   private var server: ControlServer?
-  /// Guards what a reload changes; reloads come from the socket's thread and from signals.
+  /// Guards what a reload changes; reloads come from the socket's thread, from signals, and new keys from their source.
   private let lock = Mutex(())
   private var file: ConfigurationFile
-  /// When the next generation of the keys file ends its life.
-  private var nextExpiry: UInt64?
-
-  private static var now: UInt64 { NodeSystem.clock() }
 
   init(path: String) throws {
     self.path = path
     let file = try ConfigurationFile.load(path)
     let configuration = file.configuration
-    let groups = file.keys.groups(at: Self.now)
-    gateway = try configuration.settings(time: .record(path: configuration.identity.record))
-      .start(plan: configuration.plan(groups: groups), groups: groups)
+    let applier = Applier()
+    source = try Self.source(of: file) { try applier.apply() }
+    let keys = try source.keys(for: file)
+    var settings = configuration.settings(time: .record(path: configuration.identity.record))
+    settings.waitsForClock = configuration.keyAgent != nil
+    gateway = try settings.start(
+      plan: configuration.plan(groups: keys.groups, assignment: keys.assignment), groups: keys.groups)
     self.file = file
-    nextExpiry = file.keys.nextExpiry(after: Self.now)
+    source.didApply(file)
+    applier.service = self
     do {
       server = try ControlServer(
         paths: configuration.controlSocket.map { [$0] } ?? ControlSocket.defaultPaths(name: configuration.name)
@@ -34,6 +36,21 @@ final class GatewayService: @unchecked Sendable {
       gateway.stop()
       throw error
     }
+    source.start(gateway)
+  }
+
+  /// Breaks the circle: a source is there before the service that it tells.
+  private final class Applier: @unchecked Sendable {
+    weak var service: GatewayService?
+    func apply() throws { try service?.applyKeys() }
+  }
+
+  private static func source(
+    of file: ConfigurationFile, apply: @escaping @Sendable () throws -> Void
+  ) throws -> any KeySource {
+    if let settings = try file.configuration.keyAgentSettings() { return try AgentKeySource(settings, apply: apply) }
+    guard let keys = file.keys else { throw GatewayError("\(file.path) names no keys file") }
+    return FileKeySource(keys, name: file.configuration.name, apply: apply)
   }
 
   var greeting: String {
@@ -58,10 +75,11 @@ final class GatewayService: @unchecked Sendable {
         fflush(nil)
       case SIGTERM, SIGINT:
         server?.stop()
+        source.stop()
         gateway.stop()
         return
       default:
-        expireKeys()
+        source.tick()
       }
     }
   }
@@ -75,7 +93,7 @@ final class GatewayService: @unchecked Sendable {
   private func answer(_ command: ControlSocket.Command) -> Data {
     switch command {
     case .ping: return Data("{\"ok\":true}".utf8)
-    case .status: return encoded(gateway.status)
+    case .status: return encoded(ServiceStatus(gateway: gateway.status, keyAgent: source.status))
     case .reload:
       do {
         return encoded(["result": try reload()])
@@ -101,32 +119,20 @@ final class GatewayService: @unchecked Sendable {
           "found changes that only a restart can make: \(fields.joined(separator: ", ")); undo them, or restart the gateway"
         )
       }
-      let mistakes = new.keys.mistakes(replacing: file.keys)
-      guard mistakes.isEmpty else { throw GatewayError(mistakes.map(\.description).joined(separator: "\n")) }
       try apply(new)
       file = new
+      source.didReload()
       return "\(new.configuration.name): reloaded \(path)"
     }
   }
 
   private func apply(_ file: ConfigurationFile) throws {
-    let groups = file.keys.groups(at: Self.now)
-    try gateway.reload(plan: file.configuration.plan(groups: groups), groups: groups)
-    nextExpiry = file.keys.nextExpiry(after: Self.now)
+    let keys = try source.keys(for: file)
+    try gateway.reload(
+      plan: file.configuration.plan(groups: keys.groups, assignment: keys.assignment), groups: keys.groups)
+    source.didApply(file)
   }
 
-  /// Generations whose life is over are erased, whether or not anyone reloads.
-  private func expireKeys() {
-    lock.withLock { _ in
-      guard let expiry = nextExpiry, expiry <= Self.now else { return }
-      nextExpiry = nil
-      do {
-        try apply(file)
-        print("\(file.configuration.name): keys past their lifetime were erased; make new generations")
-      } catch {
-        StandardError.write("keys past their lifetime could not be erased: \(error)\n")
-      }
-      fflush(nil)
-    }
-  }
+  /// New keys under the plan as it is.
+  private func applyKeys() throws { try lock.withLock { _ in try apply(file) } }
 }

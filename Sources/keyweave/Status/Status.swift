@@ -69,19 +69,19 @@ struct Status: ParsableCommand {
     if json {
       FileHandle.standardOutput.write(try ControlSocket.ask(.status, at: sockets) + Data("\n".utf8))
     } else {
-      let status = try GatewayStatus.ask(at: sockets)
+      let status = try ServiceStatus.ask(at: sockets)
       for line in StatusReport(status, before: nil, Paint.terminal).lines { print(line) }
     }
   }
 
   /// With `--json`, one answer per second, one after the other; otherwise the screen is drawn anew.
   private func follow(_ sockets: [String]) throws {
-    var before: GatewayStatus?
+    var before: ServiceStatus?
     while true {
       if json {
         try show(sockets)
       } else {
-        let status = try GatewayStatus.ask(at: sockets)
+        let status = try ServiceStatus.ask(at: sockets)
         let lines = StatusReport(status, before: before, Paint.terminal).lines
         // Home, then erase what is left of the last drawing: no flicker.
         let clear = isatty(STDOUT_FILENO) == 1 ? "\u{1B}[H\u{1B}[J" : ""

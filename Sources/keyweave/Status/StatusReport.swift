@@ -1,20 +1,23 @@
 import DataPlane
+import KeyAgent
 import Wire
 
 /// A gateway's status as tables for people; with an earlier one, rates too.
 struct StatusReport {
   private let status: GatewayStatus
+  private let keyAgent: KeyAgentStatus?
   private let before: GatewayStatus?
   private let paint: Paint
 
-  init(_ status: GatewayStatus, before: GatewayStatus?, _ paint: Paint) {
-    self.status = status
-    self.before = before
+  init(_ status: ServiceStatus, before: ServiceStatus?, _ paint: Paint) {
+    self.status = status.gateway
+    keyAgent = status.keyAgent
+    self.before = before?.gateway
     self.paint = paint
   }
 
   var lines: [String] {
-    [head, ports, lcores, totals, drops, peers, groups, neighbours, foot]
+    [head, ports, lcores, totals, drops, peers, groups, keys, neighbours, foot]
       .filter { !$0.isEmpty }
       .flatMap { [""] + $0 }
   }
@@ -101,6 +104,8 @@ struct StatusReport {
     }
     return table.isEmpty ? [] : table.lines
   }
+
+  private var keys: [String] { keyAgent.map { KeyAgentReport(status: $0, paint: paint).lines } ?? [] }
 
   private var neighbours: [String] {
     var table = TextTable(["neighbour", "port", "MAC", "state", "age"], right: [4])
