@@ -64,9 +64,10 @@ package final class AdministratorClient: Sendable {
   private static func reason(_ error: any Error) -> String {
     switch error {
     case let error as IdentityError: error.description
-    case HTTPClientError.connectTimeout, HTTPClientError.deadlineExceeded, HTTPClientError.readTimeout:
+    case let error as HTTPClientError
+    where [.connectTimeout, .deadlineExceeded, .readTimeout].contains(error):
       "found no answer, expected one within seconds; is the controller running and the address right?"
-    case HTTPClientError.remoteConnectionClosed:
+    case let error as HTTPClientError where error == .remoteConnectionClosed:
       "found a connection that the controller closed, expected an answer; look at its log: it may not trust this "
         + "certificate's authority"
     default:
