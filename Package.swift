@@ -126,7 +126,12 @@ let package = Package(
       ], swiftSettings: swift),
     .testTarget(
       name: "KeyAgentTests",
-      dependencies: ["Controller", "Identity", "KeyAgent", "Keys", "Rotation", "Support", "Vault", "Wire"],
+      dependencies: [
+        "Controller", "Identity", "KeyAgent", "Keys", "Rotation", "Support", "Vault", "Wire",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ],
       swiftSettings: swift),
     .testTarget(name: "InteropTests", dependencies: ["Support"], swiftSettings: swift),
   ]

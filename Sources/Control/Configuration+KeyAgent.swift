@@ -144,7 +144,8 @@ extension Configuration.KeyAgent.WrappingKey {
     let given = Field.allCases.filter(section.has)
     guard given.count == 1 else {
       section.findings.mistake(
-        section.path, found: given.isEmpty ? "nothing" : given.map(\.rawValue).joined(separator: " and "),
+        given.count > 1 ? section.path(given[1]) : section.path,
+        found: given.isEmpty ? "nothing" : given.map(\.rawValue).joined(separator: " and "),
         expected: "one of file, credential, pkcs11", fix: "write `wrapping_key: { file: agent.kek }`, for example")
       return nil
     }
