@@ -90,6 +90,9 @@ let package = Package(
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ], swiftSettings: swift),
     .target(
       name: "KeyAgent",
@@ -116,8 +119,19 @@ let package = Package(
       name: "DataPlaneTests", dependencies: ["DataPlane", "Keys", "Support", "Wire"], swiftSettings: engines),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Keys", "Support", "Wire"], swiftSettings: swift),
     .testTarget(name: "RotationTests", dependencies: ["Rotation", "Support"], swiftSettings: swift),
-    .testTarget(name: "VaultTests", dependencies: ["Keys", "Rotation", "Support", "Vault"], swiftSettings: swift),
-    .testTarget(name: "IdentityTests", dependencies: ["Identity", "Support"], swiftSettings: swift),
+    .testTarget(
+      name: "VaultTests", dependencies: ["COpenSSL", "Keys", "Rotation", "Support", "Vault"], swiftSettings: swift),
+    .testTarget(
+      name: "IdentityTests",
+      dependencies: [
+        "Identity", "Support",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ], swiftSettings: swift),
     .testTarget(
       name: "ControllerTests",
       dependencies: [

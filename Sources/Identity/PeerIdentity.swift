@@ -83,3 +83,17 @@ extension PeerIdentity {
     }
   }
 }
+
+extension PeerIdentity {
+  /// Of the first certificate in a PEM file.
+  package init(certificateFile path: String) throws(IdentityError) {
+    guard let leaf = try TLSFiles.certificates(path).first else {
+      throw IdentityError(path, found: "no certificate", expected: "one in PEM", fix: "correct the path")
+    }
+    do {
+      try self.init(certificate: leaf.tls)
+    } catch {
+      throw IdentityError(path, found: error.found, expected: error.expected, fix: error.fix)
+    }
+  }
+}

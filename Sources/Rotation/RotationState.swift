@@ -68,6 +68,15 @@ package struct RotationState: Codable, Equatable, Sendable {
   }
 }
 
+extension RotationState {
+  /// Lets go of the previous generation, whose life is over.
+  package mutating func endPrevious() {
+    guard previous != nil else { return }
+    previous = nil
+    floor = current ?? newest + 1
+  }
+}
+
 package enum GenerationRole: String, Codable, Sendable, CaseIterable { case previous, current, next }
 
 /// The two halves of a rotation that a member acknowledges.

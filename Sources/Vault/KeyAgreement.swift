@@ -48,8 +48,9 @@ package struct KeyDelivery: Sendable {
   fileprivate init(_ own: Curve25519.KeyAgreement.PrivateKey, _ other: PublicKeyJWK) throws(VaultError) {
     guard other.kty == "OKP", other.crv == "X25519", let octets = Base64URL.decode(other.x), octets.count == 32,
       let publicKey = try? Curve25519.KeyAgreement.PublicKey(rawRepresentation: octets),
-      // Refuses the points that lead to a secret of zeros.
-      let secret = try? own.sharedSecretFromKeyAgreement(with: publicKey)
+      let secret = try? own.sharedSecretFromKeyAgreement(with: publicKey),
+      // RFC 7748, section 6.1: some points give everybody this secret.
+      secret.withUnsafeBytes({ $0.reduce(0) { $0 | $1 } }) != 0
     else {
       throw VaultError(
         .damaged, Self.place, found: "a public key that is none", expected: "kty OKP, crv X25519, x of 32 octets",

@@ -70,6 +70,8 @@ enum Cryptography {
 /// Up to a few hundred octets of key memory for what is on its way between forms; zeroed when it goes.
 struct KeyBuffer: ~Copyable {
   let octets: UnsafeMutableRawBufferPointer
+  /// Octets that were read into it.
+  var used = 0
 
   init(count: Int) throws(VaultError) {
     try Cryptography.start()

@@ -1,3 +1,4 @@
+internal import Foundation
 package import Keys
 
 /// A key-encryption key, wherever it lives.
@@ -28,12 +29,15 @@ package enum WrappingKeySource: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  package func open() throws(VaultError) -> any WrappingKey {
+  /// - Parameter environment: where CREDENTIALS_DIRECTORY is looked for.
+  package func open(
+    environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws(VaultError) -> any WrappingKey {
     switch self {
     case .file(let path):
       return HeldWrappingKey(try KeyFile.read(path, place: description, isPrivate: true), description: description)
     case .credential(let name):
-      let path = try KeyFile.credentialPath(name, place: description)
+      let path = try KeyFile.credentialPath(name, environment, place: description)
       // systemd keeps others out by the directory, and by access control lists that look like group rights.
       return HeldWrappingKey(try KeyFile.read(path, place: description, isPrivate: false), description: description)
     case .pkcs11(let module, let token, let label, let pinFile):

@@ -6,6 +6,7 @@ struct Keyweave: ParsableCommand {
     commandName: "keyweave", abstract: "Stateless encryption for clusters, computed instead of stored.",
     subcommands: [
       Run.self, Demo.self, Lab.Command.self, Check.self, Doctor.self, Status.self, Reload.self, Seal.self, Open.self,
-      Inspect.self, KeysCommand.self, RecordCommand.self, DemoNames.self,
+      Inspect.self, KeysCommand.self, MembersCommand.self, ClientsCommand.self, ControllerCommand.self, CACommand.self,
+      RecordCommand.self, DemoNames.self,
     ])
 }

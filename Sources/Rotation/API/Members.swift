@@ -79,6 +79,19 @@ package struct MemberReport: Codable, Equatable, Sendable {
   }
 }
 
+/// `GET /v1/acknowledgements`: what a member said that it holds.
+package struct AcknowledgementReport: Codable, Equatable, Sendable {
+  package var id: String
+  package var connected: Bool
+  package var acknowledgements: [Acknowledgement]
+
+  package init(id: String, connected: Bool, acknowledgements: [Acknowledgement]) {
+    self.id = id
+    self.connected = connected
+    self.acknowledgements = acknowledgements
+  }
+}
+
 /// An outside client that a pool may serve: `POST /v1/clients` (without `slot`), and in every `KeySet`.
 package struct ClientRecord: Codable, Equatable, Sendable {
   /// SPIFFE ID.

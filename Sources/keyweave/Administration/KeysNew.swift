@@ -3,10 +3,14 @@ import Control
 import Foundation
 import Keys
 
-/// `keyweave keys`: what has to do with keys files.
+/// `keyweave keys`: what has to do with root keys.
 struct KeysCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "keys", abstract: "Make keys files.", subcommands: [KeysNew.self])
+    commandName: "keys", abstract: "Look at root keys, rotate and revoke them; make keys files and wrapping keys.",
+    subcommands: [
+      KeysStatus.self, KeysRotate.self, KeysStage.self, KeysPromote.self, KeysRevoke.self, KeysNew.self,
+      KeysWrappingKey.self,
+    ])
 }
 
 /// `keyweave keys new`: random root keys in a new keys file.
