@@ -181,7 +181,7 @@ package final class ConnectionDesk: Sendable {
   ) throws(ConnectionRefusal) -> Int {
     let outcome: Result<Int?, any Error> = serials.withLock { serials in
       var next = serials
-      next.keep(only: living)
+      next.prune(keeping: living, group)
       let serial = next.issue(slot: slot, of: group, at: time)
       // Durable first: a number that was told and then forgotten could be told again.
       return Result {

@@ -48,8 +48,13 @@ struct ConnectionSerials: Codable, Equatable {
   /// As of the generations that are in force when the next connection is asked for.
   mutating func forget() { isForgetful = true }
 
-  /// Slots of clients that are gone; their numbers are never another client's, as slots are not.
-  mutating func keep(only living: Set<UInt32>) { slots = slots.filter { living.contains($0.key) } }
+  /// Forgets slots of clients that are gone, once no generation of their connections is held: a slot may be given to
+  /// another client.
+  mutating func prune(keeping living: Set<UInt32>, _ group: TrustGroup) {
+    slots = slots.filter { slot, issues in
+      living.contains(slot) || issues.contains { !Self.isOver($0, group) }
+    }
+  }
 
   static func current(_ group: TrustGroup) -> [String: UInt64] {
     Dictionary(group.orderedKeys.map { (Hex.encode($0.id), $0.current.index) }) { $1 }
