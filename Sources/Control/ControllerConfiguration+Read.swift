@@ -81,9 +81,11 @@ extension ControllerConfiguration.Store {
       guard let path = section.value(.file, .path) else { return nil }
       self = .file(absolute(path, in: directory))
     case .etcd:
-      guard let etcd = section.section(.etcd, ControllerConfiguration.Etcd.Field.self).flatMap({ inner in
-        ControllerConfiguration.Etcd(inner, directory: directory)
-      }) else { return nil }
+      guard
+        let etcd = section.section(.etcd, ControllerConfiguration.Etcd.Field.self).flatMap({ inner in
+          ControllerConfiguration.Etcd(inner, directory: directory)
+        })
+      else { return nil }
       self = .etcd(etcd)
     }
   }
@@ -99,7 +101,9 @@ extension ControllerConfiguration.Etcd {
     }
     let prefix = section.required(.prefix, .etcdPrefix)
     let node = section.required(.node, .name)
-    let files = [Field.authority, .certificate, .key].map { section.value($0, .path).map { absolute($0, in: directory) } }
+    let files = [Field.authority, .certificate, .key].map {
+      section.value($0, .path).map { absolute($0, in: directory) }
+    }
     if section.has(.certificate) != section.has(.key) {
       let present = section.has(.certificate) ? "certificate" : "key"
       section.findings.mistake(
@@ -140,14 +144,16 @@ extension ControllerConfiguration.RootKey {
     let clients = section.value(.clients, .boolean, default: false)
     if lifetime >= period << 15 {
       section.findings.mistake(
-        section.path(.lifetime), found: "\(lifetime) s with epochs of \(period) s", expected: "less than \(period << 15) s",
+        section.path(.lifetime), found: "\(lifetime) s with epochs of \(period) s",
+        expected: "less than \(period << 15) s",
         fix: "shorten it: epochs count in 16 bits, and no generation may outlive half of them")
     }
     if let every, lifetime < 3 * every + (clients ? period : 0) {
       section.findings.mistake(
         section.path(.rotateEvery), found: "a rotation every \(every) s and a lifetime of \(lifetime) s",
         expected: "a lifetime of three rotations or more\(clients ? ", and an epoch" : "")",
-        fix: "rotate more often, or lengthen `lifetime`: receivers still open what was sealed with the generation before")
+        fix:
+          "rotate more often, or lengthen `lifetime`: receivers still open what was sealed with the generation before")
     }
     if every == nil {
       section.findings.warning(
@@ -177,7 +183,8 @@ private func oneOf<Field: SectionField>(_ section: Section<Field>, example: Stri
   guard given.count == 1 else {
     section.findings.mistake(
       section.path, found: given.isEmpty ? "nothing" : given.map(\.rawValue).joined(separator: " and "),
-      expected: "one of \(Field.allCases.map(\.rawValue).joined(separator: ", "))", fix: "write `\(example)`, for example")
+      expected: "one of \(Field.allCases.map(\.rawValue).joined(separator: ", "))",
+      fix: "write `\(example)`, for example")
     return nil
   }
   return given[0]

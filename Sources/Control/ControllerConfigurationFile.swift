@@ -36,7 +36,8 @@ extension ControllerConfiguration: CustomStringConvertible {
   package var description: String {
     let keys = rootKeys.map { key in
       let schedule = key.rotateEvery.map { "every \($0) s" } ?? "on demand"
-      return "  \(key.name) (\(key.level)): epochs of \(key.epochPeriod) s, lifetime \(key.lifetime) s, rotated \(schedule), "
+      return
+        "  \(key.name) (\(key.level)): epochs of \(key.epochPeriod) s, lifetime \(key.lifetime) s, rotated \(schedule), "
         + "share \(key.share) %\(key.servesClients ? ", with outside clients" : "")"
     }
     let place =

@@ -16,7 +16,8 @@ extension Kind where Value == String {
   static var etcdPrefix: Kind {
     Kind(expected: "a path of names such as /keyweave/region", example: "/keyweave/region") { text throws(Misread) in
       let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-      guard text.utf8.count <= 200, parts.count >= 2, parts[0].isEmpty, parts.dropFirst().allSatisfy({ isName(String($0)) })
+      guard text.utf8.count <= 200, parts.count >= 2, parts[0].isEmpty,
+        parts.dropFirst().allSatisfy({ isName(String($0)) })
       else { throw Misread(text: "begin with a slash and end without one") }
       return text
     }
@@ -30,7 +31,9 @@ extension Kind where Value == ControllerConfiguration.Listen {
       guard let colon = text.lastIndex(of: ":") else { throw Misread(text: "add the port, as in \(text):8441") }
       var host = String(text[..<colon])
       if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-      guard IPAddress(host) != nil else { throw Misread(text: "write an address of this machine, 0.0.0.0 or [::] for all") }
+      guard IPAddress(host) != nil else {
+        throw Misread(text: "write an address of this machine, 0.0.0.0 or [::] for all")
+      }
       let port = try Kind<Int>.integer(0...65535).read(String(text[text.index(after: colon)...]))
       return .init(host: host, port: port)
     }

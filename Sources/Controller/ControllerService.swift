@@ -61,7 +61,11 @@ package final class ControllerService: Sendable {
 
   package func stop() {
     isStopped.withLock { $0 = true }
-    running.withLock { $0?.cancel() }
+    Task { [self] in
+      // Long polls would keep the service from ending.
+      await registry.halt()
+      running.withLock { $0?.cancel() }
+    }
   }
 
   private func serve(_ ready: @escaping @Sendable ((host: String, port: Int)) -> Void) async throws {

@@ -102,8 +102,9 @@ import Testing
     }
     #expect(try change("listen", "127.0.0.1") == ["listen"])
     #expect(try change("store", ["file": "a", "etcd": [:]]) == ["store"])
-    #expect(try change("store", ["etcd": ["endpoints": ["ftp://x"], "prefix": "/k", "node": "a"]])
-      == ["store.etcd.endpoints[0]"])
+    #expect(
+      try change("store", ["etcd": ["endpoints": ["ftp://x"], "prefix": "/k", "node": "a"]])
+        == ["store.etcd.endpoints[0]"])
     #expect(try change("administrators", [["id": "spiffe://region1.example/a"]]) == ["administrators[0].public_keys"])
     let key: [String: Any] = ["name": "k", "level": "user-group"]
     #expect(try change("root_keys", [key, key]).contains("root_keys[1].name"))

@@ -19,10 +19,4 @@ import Testing
     let kills = ProcessInfo.processInfo.environment["KILLS"].flatMap { Int($0) } ?? 50
     try script("controller.py", ["KILLS": "\(kills)"], timeout: .seconds(300 + 4 * kills))
   }
-
-  /// MEMBERS in the environment makes it larger; the descriptors must suffice.
-  @Test func aRotationReachesAThousandMembersWithinASecond() throws {
-    let members = ProcessInfo.processInfo.environment["MEMBERS"] ?? "1000"
-    try script("controller_scale.py", ["MEMBERS": members], timeout: .seconds(600))
-  }
 }

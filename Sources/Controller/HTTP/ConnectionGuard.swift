@@ -119,6 +119,11 @@ final class RequestDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireUserInboundEventTriggered(event)
   }
 
+  /// What still comes after the last answer stays in the kernel's buffers, and holds its sender up.
+  func read(context: ChannelHandlerContext) {
+    if !isClosing { context.read() }
+  }
+
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch unwrapInboundIn(data) {
     case .head:
@@ -139,6 +144,8 @@ final class RequestDeadline: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(var head):
       writing?.cancel()
       writing = closing(after: answer, context)
+      // A request that was answered before its end: the rest is not waited for.
+      if reading != nil { head.headerFields[.connection] = "close" }
       if head.headerFields[.connection] == "close" { isClosing = true }
       if head.headerFields[.date] == nil { head.headerFields[.date] = Self.date() }
       context.write(wrapOutboundOut(.head(head)), promise: promise)

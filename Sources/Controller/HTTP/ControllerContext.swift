@@ -28,7 +28,8 @@ struct ControllerContext: RequestContext {
     guard caller.isAdministrator else {
       throw Refusal(
         403, "unauthorized",
-        "found \(caller.peer.id), \(caller.peer.pin), expected an administrator named in this controller's configuration")
+        "found \(caller.peer.id), \(caller.peer.pin), expected an administrator named in this controller's configuration"
+      )
     }
     return caller.peer.id.description
   }
@@ -92,7 +93,8 @@ struct Gatekeeper: RouterMiddleware {
     }
   }
 
-  private static let tooMany = Refusal(429, "too-many", "found more requests than are allowed, expected fewer; slow down")
+  private static let tooMany = Refusal(
+    429, "too-many", "found more requests than are allowed, expected fewer; slow down")
 
   static func answer(_ refusal: Refusal) -> Response {
     var response = JSONAnswer.make(refusal.error, status: HTTPResponse.Status(code: refusal.status))

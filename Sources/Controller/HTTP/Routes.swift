@@ -141,7 +141,8 @@ struct Routes: Sendable {
     do {
       return try JSONDecoder().decode(Value.self, from: Data(buffer.readableBytesView))
     } catch {
-      throw Refusal.bad("found a body that is no \(Value.self) (\(Self.reason(error))); /v1/openapi.json says what it has")
+      throw Refusal.bad(
+        "found a body that is no \(Value.self) (\(Self.reason(error))); /v1/openapi.json says what it has")
     }
   }
 

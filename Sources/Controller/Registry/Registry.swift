@@ -205,6 +205,7 @@ actor Registry {
         mustReload = true
       }
       try? await Task.sleep(for: .milliseconds(500))
+      if Task.isCancelled { return }
       if mustReload, !isWriting { try? await reload() }
     }
   }
@@ -248,12 +249,17 @@ actor Registry {
     }
   }
 
-  /// Ends what waits; the store is closed when everything asked for is written.
-  func stop() async {
+  /// Answers what waits and takes nothing more.
+  func halt() {
     isStopped = true
     sleeper?.cancel()
     for waiter in waiters.values.flatMap(\.self) { waiter.end(.stopping) }
     waiters = [:]
+  }
+
+  /// Closes the store when everything asked for is written.
+  func stop() async {
+    halt()
     while isWriting || isPurging { try? await Task.sleep(for: .milliseconds(5)) }
     await store.close()
   }

@@ -36,7 +36,8 @@ package final class SQLiteStore: ControllerStore {
     configuration.busyMode = .immediateError
     configuration.prepareDatabase { database in
       // Before the first access, so that no second process ever shares the file.
-      try database.execute(sql: "PRAGMA locking_mode = EXCLUSIVE; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF")
+      try database.execute(
+        sql: "PRAGMA locking_mode = EXCLUSIVE; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF")
     }
     let queue = try DatabaseQueue(path: path, configuration: configuration)
     // GRDB sets NORMAL for a write-ahead log after `prepareDatabase`: a commit would not be on the disk yet.
