@@ -97,7 +97,7 @@ let package = Package(
     .target(
       name: "KeyAgent",
       dependencies: [
-        "Identity", "Keys", "Rotation", "Vault",
+        "Identity", "Keys", "Rotation", "Vault", "Wire",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -140,7 +140,12 @@ let package = Package(
       ], swiftSettings: swift),
     .testTarget(
       name: "KeyAgentTests",
-      dependencies: ["Controller", "Identity", "KeyAgent", "Keys", "Rotation", "Support", "Vault"],
+      dependencies: [
+        "Controller", "Identity", "KeyAgent", "Keys", "Rotation", "Support", "Vault", "Wire",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ],
       swiftSettings: swift),
     .testTarget(name: "InteropTests", dependencies: ["Support"], swiftSettings: swift),
   ]

@@ -1,10 +1,10 @@
 internal import Glibc
-internal import Keys
+package import Keys
 internal import Synchronization
 
 /// The time that the controllers have: the median of those who answered in the last minute, by a clock that nobody can
 /// set between two answers.
-final class ControllerClock: Sendable {
+package final class ControllerClock: Sendable {
   /// An answer's offset (Unix time less time since boot), and when it came; both in milliseconds.
   private struct Sample {
     var offset: Int64
@@ -26,14 +26,14 @@ final class ControllerClock: Sendable {
   /// Milliseconds that a start waits for the first answer.
   private static let patience: Int64 = 3_000
 
-  init(controllers: [String], tolerance: Int64, sinceBoot: Int64 = NodeSystem.sinceBoot()) {
+  package init(controllers: [String], tolerance: Int64, sinceBoot: Int64 = NodeSystem.sinceBoot()) {
     self.controllers = Set(controllers)
     self.tolerance = tolerance
     startedAt = sinceBoot
   }
 
   /// - Parameter date: the answer's Date header; nil for no answer, or one without.
-  func heard(_ controller: String, date: String?, sinceBoot: Int64 = NodeSystem.sinceBoot()) {
+  package func heard(_ controller: String, date: String?, sinceBoot: Int64 = NodeSystem.sinceBoot()) {
     let time = date.flatMap(Self.seconds)
     state.withLock { state in
       state.asked.insert(controller)
@@ -45,7 +45,9 @@ final class ControllerClock: Sendable {
 
   /// The time to go by; nil while nobody was asked yet. With no controller in reach, what they said last, and at a start
   /// without any the node's own clock: a step of it after that is noticed all the same.
-  func reference(clock: UInt64 = NodeSystem.clock(), sinceBoot: Int64 = NodeSystem.sinceBoot()) -> ClockReference? {
+  package func reference(clock: UInt64 = NodeSystem.clock(), sinceBoot: Int64 = NodeSystem.sinceBoot())
+    -> ClockReference?
+  {
     state.withLock { state in
       let offsets = state.samples.values.filter { sinceBoot - $0.at <= Self.memory }.map(\.offset).sorted()
       if !offsets.isEmpty {
@@ -64,7 +66,7 @@ final class ControllerClock: Sendable {
   ]
 
   /// Unix seconds of an HTTP date (RFC 9110, section 5.6.7), the form that must be sent.
-  static func seconds(_ date: String) -> Int64? {
+  package static func seconds(_ date: String) -> Int64? {
     // "Sun, 06 Nov 1994 08:49:37 GMT"
     let words = date.split(separator: " ")
     guard date.utf8.count == 29, words.count == 6, words[5] == "GMT", let day = Int32(words[1]),

@@ -5,7 +5,7 @@ internal import Synchronization
 internal import Vault
 
 /// One controller, for as long as the agent runs: lease, polls, and what the operator should know of it.
-final class ControllerSubscription: Sendable {
+package final class ControllerSubscription: Sendable {
   /// How the last exchange went.
   enum State: String, Codable, Sendable {
     case starting, connected
@@ -36,21 +36,22 @@ final class ControllerSubscription: Sendable {
   private let keyring: Keyring
   private let sink: any KeySink
   private let delay: Duration
+  private let answerTime: Int
   private let clock: Clock
   private let report = Mutex(Report())
 
   private static let poll = 30
-  private static let answerTime = 10
 
   init(
     _ endpoint: ControllerEndpoint, connection: ControllerConnection, keyring: Keyring, sink: any KeySink,
-    delay: Duration, clock: @escaping Clock
+    delay: Duration, answerTime: Int, clock: @escaping Clock
   ) {
     self.endpoint = endpoint
     self.connection = connection
     self.keyring = keyring
     self.sink = sink
     self.delay = delay
+    self.answerTime = answerTime
     self.clock = clock
   }
 
@@ -91,7 +92,7 @@ final class ControllerSubscription: Sendable {
   }
 
   /// Twice as long each time, up to ten seconds, of which half is chance: members do not come back all at once.
-  static func pause(after failures: Int, chance: Double = Double.random(in: 0...1)) -> Duration {
+  package static func pause(after failures: Int, chance: Double = Double.random(in: 0...1)) -> Duration {
     let longest = min(10.0, 0.1 * Double(1 << min(failures, 10)))
     return .milliseconds(Int(longest * (0.5 + chance / 2) * 1000))
   }
@@ -136,7 +137,7 @@ final class ControllerSubscription: Sendable {
   /// - Returns: the seconds that the lease lasts; nil when another instance shows the token too.
   private func lease(atStart: Bool) async throws -> Int? {
     let request = try keyring.nextLease(at: endpoint.name)
-    let answer = try await ask("/v1/lease", request, within: Self.answerTime)
+    let answer = try await ask("/v1/lease", request, within: answerTime)
     switch answer.status {
     case 200:
       let grant = try decode(LeaseGrant.self, answer)
@@ -170,7 +171,7 @@ final class ControllerSubscription: Sendable {
     let poll = KeyPoll(
       version: version, wait: wait, token: token, recipient: recipient.publicKey,
       acknowledgements: keyring.acknowledgements(to: endpoint.name))
-    let answer = try await ask("/v1/keys", poll, within: wait + Self.answerTime)
+    let answer = try await ask("/v1/keys", poll, within: wait + answerTime)
     switch answer.status {
     case 204:
       report.withLock { report in

@@ -31,7 +31,7 @@ package final class KeyAgent: Sendable {
     subscriptions = settings.controllers.map { endpoint in
       ControllerSubscription(
         endpoint, connection: ControllerConnection(endpoint, identity: identity), keyring: keyring, sink: sink,
-        delay: settings.delay
+        delay: settings.delay, answerTime: settings.answerTime
       ) { date in
         clock.heard(endpoint.name, date: date)
         Self.follow(clock, keyring, sink)

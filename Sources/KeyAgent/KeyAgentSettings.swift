@@ -16,10 +16,12 @@ package struct KeyAgentSettings: Sendable {
   package var identityController: String?
   /// Waits before an offer is taken over: for tests of slow members only.
   package var delay: Duration
+  /// Seconds within which an answer must be whole, beyond those that a poll may wait.
+  package var answerTime: Int
 
   package init(
     name: String, tls: TLSFiles, controllers: [ControllerEndpoint], groups: [AgentGroup], stateFile: String,
-    wrappingKey: WrappingKeySource, identityController: String? = nil, delay: Duration = .zero
+    wrappingKey: WrappingKeySource, identityController: String? = nil, delay: Duration = .zero, answerTime: Int = 10
   ) {
     self.name = name
     self.tls = tls
@@ -29,6 +31,7 @@ package struct KeyAgentSettings: Sendable {
     self.wrappingKey = wrappingKey
     self.identityController = identityController
     self.delay = delay
+    self.answerTime = answerTime
   }
 
   /// The shortest epoch of the groups that use a root key, in seconds: what the life of its generations is held

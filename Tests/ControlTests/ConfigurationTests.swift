@@ -19,6 +19,22 @@ import Wire
     #expect(!file.configuration.routes.isEmpty)
   }
 
+  @Test func theExampleOfAKeyAgentLoads() throws {
+    let text = try String(contentsOf: repository.appending(path: "config/gateway-agent.yaml"), encoding: .utf8)
+    let file = try ConfigurationFile.load(workspace.write("gateway-agent.yaml", text))
+    #expect(file.warnings == [] && file.keys == nil && file.configuration.keysFile == nil)
+    let agent = try #require(file.configuration.keyAgent)
+    #expect(agent.controllers.map(\.name) == ["region", "users", "tasks"])
+    #expect(
+      agent.certificate == workspace.path("gateway-a.pem")
+        && agent.wrappingKey == .file(workspace.path("gateway-a.kek")))
+    #expect(agent.groups.map { $0.rootKeys.map(\.description) } == [["region/region1", "users/hpc", "tasks/train"]])
+    #expect(agent.groups[0].epochPeriod == 600 && agent.groups[0].maxCOffset == 16 && agent.delay == 0)
+    #expect(file.configuration.identity.controller == "region")
+    let summary = CheckReport(path: workspace.path("gateway-agent.yaml")).description
+    #expect(summary.contains("device as region assigns it") && summary.contains("https://192.0.2.11:8442"))
+  }
+
   @Test func everythingIsReadAndResolved() throws {
     let configuration = try workspace.load(Tree.gateway.text).configuration
     #expect(configuration.name == "gateway")

@@ -40,6 +40,13 @@ import Testing
     try compare(Configuration.Route.Field.self, schema, "route")
     try compare(Configuration.GroupPolicy.Field.self, schema, "group")
     try compare(Configuration.Capture.Field.self, schema, "capture")
+    try compare(Configuration.KeyAgent.Field.self, schema, "key_agent")
+    try compare(Configuration.KeyAgent.WrappingKey.Field.self, schema, "wrapping_key")
+    try compare(Configuration.KeyAgent.WrappingKey.TokenField.self, schema, "pkcs11")
+    try compare(Configuration.KeyAgent.Controller.Field.self, schema, "agent_controller")
+    try compare(Configuration.KeyAgent.Group.Field.self, schema, "agent_group")
+    try compare(Configuration.Clients.Field.self, schema, "clients")
+    try compare(Configuration.Connection.Field.self, schema, "connection")
   }
 
   @Test func theKeysFilesFieldsAreTheSchemas() throws {
@@ -71,7 +78,24 @@ import Testing
         ]
       ),
       ("route", "routes[1]", []), ("route", "routes[2]", []), ("group", "groups[0]", []), ("capture", "capture", []),
+      ("key_agent", "key_agent", agent), ("wrapping_key", "key_agent.wrapping_key", agent),
+      ("agent_controller", "key_agent.controllers[0]", agent), ("agent_group", "key_agent.trust_groups[0]", agent),
+      ("identity", "identity", agent),
+      (
+        "pkcs11", "key_agent.wrapping_key.pkcs11",
+        agent + [
+          (
+            "key_agent.wrapping_key",
+            ["pkcs11": ["module": "m.so", "token": "t", "label": "l", "pin_file": "pin"]]
+          )
+        ]
+      ),
     ]
+  }
+
+  /// A key agent in the keys file's place.
+  private static var agent: [(String, Any?)] {
+    [("keys", nil), ("key_agent", Tree.keyAgent), ("identity", ["controller": "region", "record": "gateway.record"])]
   }
 
   /// A value of no type that any field has is a mistake at that field: so each one is really read.
@@ -127,14 +151,58 @@ import Testing
   @Test func whatTheSchemaRequiresIsRequired() throws {
     let schema = try Self.schema("keyweave")
     let definitions = try #require(schema["$defs"] as? [String: [String: Any]])
-    for (definition, path, _) in Self.places {
+    for (definition, path, change) in Self.places {
       let object = definition.flatMap { definitions[$0] } ?? schema
+      let tree = change.reduce(Tree.gateway) { $0.setting($1.0, to: $1.1) }
+      #expect(try workspace.mistakes(in: tree.text) == [], "\(path)")
       for name in object["required"] as? [String] ?? [] {
         let field = path.isEmpty ? name : "\(path).\(name)"
-        let named = try workspace.mistakes(in: Tree.gateway.setting(field, to: nil).text).map(\.path)
+        let named = try workspace.mistakes(in: tree.setting(field, to: nil).text).map(\.path)
         #expect(named.contains(field), "\(field): \(named)")
       }
     }
+  }
+
+  /// `oneOf` in the schema: keys or key_agent; device_id and member, or controller.
+  @Test func oneSourceOfKeysAndOfNumbers() throws {
+    func paths(_ tree: Tree) throws -> [String] { try workspace.mistakes(in: tree.text).map(\.path) }
+    let agent = Self.agent.reduce(Tree.gateway) { $0.setting($1.0, to: $1.1) }
+    #expect(try paths(Tree.gateway.setting("keys", to: nil)) == ["keys"])
+    #expect(try paths(agent.setting("keys", to: "keys.yaml")) == ["keys"])
+    #expect(try paths(Tree.gateway.setting("identity.device_id", to: nil)) == ["identity.device_id"])
+    #expect(try paths(Tree.gateway.setting("identity.member", to: nil)) == ["identity.member"])
+    #expect(try paths(agent.setting("identity.member", to: 3)) == ["identity.member"])
+    #expect(try paths(agent.setting("identity.controller", to: "users")) == ["identity.controller"])
+    let named = ["device_id": "0000002a", "member": 3, "record": "r"] as [String: Any]
+    #expect(try paths(agent.setting("identity", to: named)) == [])
+    #expect(
+      try paths(Tree.gateway.setting("identity", to: ["controller": "region", "record": "r"])) == [
+        "identity.controller"
+      ])
+  }
+
+  @Test func whatAKeyAgentMayNotSay() throws {
+    let agent = Self.agent.reduce(Tree.gateway) { $0.setting($1.0, to: $1.1) }
+    for (path, value): (String, Any) in [
+      ("key_agent.controllers[0].url", "http://192.0.2.1:8441"), ("key_agent.controllers[0].url", "https://h:1/x"),
+      ("key_agent.controllers[0].id", "spiffe://Region1.example/x"), ("key_agent.controllers[0].id", "spiffe://r/../x"),
+      ("key_agent.controllers[0].pin", "sha256:00"), ("key_agent.trust_groups[0].root_keys[0]", "region"),
+      ("key_agent.trust_groups[0].root_keys[0]", "other/region1"), ("key_agent.trust_groups[0].root_keys", [String]()),
+      ("key_agent.trust_groups[0].epoch_period", "59s"), ("key_agent.wrapping_key.credential", "both"),
+    ] {
+      #expect(
+        try workspace.mistakes(in: agent.setting(path, to: value).text).map(\.path) == [path], "\(path): \(value)")
+    }
+    #expect(
+      try workspace.mistakes(in: agent.setting("routes[0].group", to: "storage").text).map(\.path) == [
+        "routes[0].group"
+      ])
+    #expect(
+      try workspace.mistakes(in: agent.setting("routes[0].coffset", to: 17).text).map(\.path) == ["routes[0].coffset"])
+    let changed = agent.setting("key_agent.trust_groups[0].max_coffset", to: 17)
+    #expect(
+      try workspace.load(changed.text).configuration.restartFields(
+        comparedTo: workspace.load(agent.text).configuration) == ["key_agent"])
   }
 
   /// A file that writes the schema's defaults out is the same configuration as one that leaves them out.

@@ -90,6 +90,18 @@ struct Tree {
     ])
   }
 
+  /// A key agent with one controller, all right.
+  static var keyAgent: [String: Any] {
+    [
+      "certificate": "a.pem", "key": "a.key", "authority": "ca.pem", "state": "a.state",
+      "wrapping_key": ["file": "a.kek"],
+      "controllers": [
+        ["name": "region", "url": "https://192.0.2.10:8441", "id": "spiffe://region1.example/controller/region"]
+      ],
+      "trust_groups": [["name": "train", "default": true, "root_keys": ["region/region1"]] as [String: Any]],
+    ]
+  }
+
   var text: String {
     guard
       let data = try? JSONSerialization.data(withJSONObject: value, options: [.withoutEscapingSlashes, .sortedKeys])
