@@ -4,7 +4,7 @@ extension EtcdStore {
   /// etcd's `--max-txn-ops`, for comparisons and for operations each.
   static let operations = 128
   /// Of a longer commit, in transactions within the transaction: the limit counts one with the one around it.
-  static let nested = (count: 60, operations: 60)
+  static let nested = (count: 32, operations: 96)
 
   package func commit(_ changes: [StoreChange]) async throws(StoreError) -> UInt64 {
     guard changes.count <= Self.nested.count * Self.nested.operations else {
