@@ -31,7 +31,7 @@ package final class ControllerService: Sendable {
   private static func store(_ settings: ControllerSettings) async throws -> any ControllerStore {
     switch settings.store {
     case .file(let path): try SQLiteStore(path: path)
-    case .etcd: throw StoreError.unavailable("etcd")
+    case .etcd(let etcd): try EtcdStore(etcd)
     }
   }
 

@@ -118,7 +118,7 @@ package struct CertificateAuthority {
         }, issuerPrivateKey: key)
     }
     try Self.write(made, issued, out + ".pem", out + ".key")
-    return PublicKeyPin(publicKey: made.publicKey.subjectPublicKeyInfoBytes)
+    return try PeerIdentity(certificateFile: out + ".pem").pin
   }
 
   /// Clocks differ; a certificate is valid at once.

@@ -24,20 +24,15 @@ package struct PublicKeyPin: Hashable, Sendable, CustomStringConvertible {
     description = text.lowercased()
   }
 
-  package init(publicKey: some Sequence<UInt8>) {
-    let digest = SHA256.hash(data: Array(publicKey))
-    description = digest.reduce(into: Self.prefix) { text, octet in
-      text += String(octet >> 4, radix: 16) + String(octet & 15, radix: 16)
-    }
-  }
-
   package init(certificate: NIOSSLCertificate) throws(IdentityError) {
     guard let octets = try? certificate.extractPublicKey().toSPKIBytes() else {
       throw IdentityError(
         "a certificate", found: "a public key that cannot be read", expected: "an EC, RSA or Ed25519 key",
         fix: "make another certificate")
     }
-    self.init(publicKey: octets)
+    description = SHA256.hash(data: octets).reduce(into: Self.prefix) { text, octet in
+      text += String(octet >> 4, radix: 16) + String(octet & 15, radix: 16)
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import Foundation
 import Hummingbird
 import HummingbirdTLS
 import Identity
+import Logging
 import NIOCore
 import NIOSSL
 import Support

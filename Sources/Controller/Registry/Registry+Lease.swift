@@ -4,14 +4,24 @@ internal import Rotation
 extension Registry {
   func lease(_ peer: PeerIdentity, _ request: LeaseRequest) async throws -> LeaseGrant {
     let id = peer.id.description
-    let seconds = settings.leaseSeconds
     guard isToken(request.next), request.shown.map(isToken) ?? true, request.shown != request.next else {
       throw Refusal.bad("found other tokens, expected two different ones of 64 hex digits")
     }
     guard state.members[id] != nil else { throw Refusal(403, "unauthorized", "\(id) is no member") }
     lastSeen[id] = Self.now
-    // A refusal is kept as well, so it is no error of the transaction.
-    let outcome: Result<Bool, Refusal> = try await change { state in
+    var outcome = try await swap(id, request)
+    if case .failure = outcome {
+      // Another node may have swapped it a moment ago.
+      try await refresh()
+      outcome = try await swap(id, request)
+    }
+    return LeaseGrant(expiresIn: settings.leaseSeconds, rolledBack: try outcome.get())
+  }
+
+  /// A refusal is kept as well, so it is no error of the transaction.
+  private func swap(_ id: String, _ request: LeaseRequest) async throws -> Result<Bool, Refusal> {
+    let seconds = settings.leaseSeconds
+    return try await change { state in
       guard state.members[id] != nil else { throw Refusal(403, "unauthorized", "\(id) is no member") }
       let old = state.leases[id]
       switch Self.judge(request, old, at: state.time) {
@@ -43,11 +53,11 @@ extension Registry {
         }
         return .failure(
           Refusal(
-            409, "instance", "found \(problem), expected one instance with its own state; stop the copy, then let an "
+            409, "instance",
+            "found \(problem), expected one instance with its own state; stop the copy, then let an "
               + "administrator reset \(id) or remove and enrol it again"))
       }
     }
-    return LeaseGrant(expiresIn: seconds, rolledBack: try outcome.get())
   }
 
   private enum Judgement {
@@ -67,7 +77,9 @@ extension Registry {
       return lease.expires > time
         ? .refused("a second instance: one without a state, while another one's lease lives") : .swap(rolledBack: true)
     }
-    if shown == lease.shown { return .refused("two instances that showed the same token: a copy, or a restored snapshot") }
+    if shown == lease.shown {
+      return .refused("two instances that showed the same token: a copy, or a restored snapshot")
+    }
     return .refused("a token of an older state, or of none that this controller knows")
   }
 

@@ -58,7 +58,9 @@ extension Registry {
         }
       }
       state.members[id] = member
-      var details = ["keys": pins.map(\.description).joined(separator: ","), "root_keys": enrolment.rootKeys.joined(separator: ",")]
+      var details = [
+        "keys": pins.map(\.description).joined(separator: ","), "root_keys": enrolment.rootKeys.joined(separator: ","),
+      ]
       if let assignment = member.assignment { details["device"] = "\(assignment.deviceID).\(assignment.member)" }
       state.note(AuditEntry(state.time, by: administrator, old == nil ? "enrol" : "change-member", id, details))
     }
@@ -124,7 +126,8 @@ extension Registry {
 
   func enrolClient(_ client: ClientRecord, by administrator: String) async throws -> ClientRecord {
     guard settings.isIdentityAuthority else {
-      throw Refusal.bad("found an outside client, expected none: this controller has no pools; name it at the one that does")
+      throw Refusal.bad(
+        "found an outside client, expected none: this controller has no pools; name it at the one that does")
     }
     let id = try spiffeID(client.id)
     let pins = try pins(client.publicKeys)
@@ -145,9 +148,11 @@ extension Registry {
       } else {
         if let old { state.takeBackSlot(id, old) }
         guard
-          let free = PoolRecord.free(pool.slots, below: PoolRecord.slotLimit, at: state.time, roots: { state.roots[$0] })
+          let free = PoolRecord.free(
+            pool.slots, below: PoolRecord.slotLimit, at: state.time, roots: { state.roots[$0] })
         else {
-          throw Refusal(409, "full", "found every place of \(client.pool) in use, expected a free one; rotate the root keys")
+          throw Refusal(
+            409, "full", "found every place of \(client.pool) in use, expected a free one; rotate the root keys")
         }
         slot = free
         pool.slots[slot] = PoolRecord.Holder(id: id, quarantine: nil)
@@ -182,7 +187,9 @@ extension Registry {
   // MARK: Reading
 
   private nonisolated func spiffeID(_ text: String) throws -> String {
-    guard let id = SPIFFEID(text) else { throw Refusal.bad("found the ID \(quoted(text)), expected \(SPIFFEID.expected)") }
+    guard let id = SPIFFEID(text) else {
+      throw Refusal.bad("found the ID \(quoted(text)), expected \(SPIFFEID.expected)")
+    }
     return id.description
   }
 

@@ -84,6 +84,9 @@ extension Registry {
       throw Refusal.bad("found \(poll.acknowledgements.count) acknowledgements, expected at most 256")
     }
     lastSeen[id] = Self.now
+    // Another node may have answered it a moment ago: no version goes back, and no lease is taken for dead.
+    let isBehind = state.version(of: id) < poll.version
+    if isBehind || (try? Self.check(poll, state.leases[id], at: Self.now)) == nil { try await refresh() }
     try await acknowledge(id, poll)
     let deadline = Self.now + Int64(poll.wait) * 1000
     while true {
@@ -116,7 +119,9 @@ extension Registry {
     try Self.check(poll, state.leases[id], at: state.time)
     var probe = state
     Self.note(id, poll, &probe)
-    guard probe.leases[id] != state.leases[id] || probe.acknowledgements[id] != state.acknowledgements[id] else { return }
+    guard probe.leases[id] != state.leases[id] || probe.acknowledgements[id] != state.acknowledgements[id] else {
+      return
+    }
     try await change { state in
       try Self.check(poll, state.leases[id], at: state.time)
       Self.note(id, poll, &state)

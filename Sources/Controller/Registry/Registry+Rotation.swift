@@ -10,7 +10,12 @@ extension Registry {
   func rotate(
     _ name: String, _ action: RotationAction, force: Bool, by administrator: String
   ) async throws -> RootKeyReport {
-    guard let root = settings.rootKeys.first(where: { $0.name == name }) else { throw Refusal.unknown("root key", name) }
+    guard let root = settings.rootKeys.first(where: { $0.name == name }) else {
+      throw Refusal.unknown("root key", name)
+    }
+    guard await store.mayRotate() else {
+      throw Refusal(503, "not-rotating", "another node of \(settings.name) rotates; ask that one, or again in a moment")
+    }
     try await change { [wrappingKey] state in
       guard var record = state.roots[name] else { throw Refusal.unknown("root key", name) }
       switch action {
@@ -47,7 +52,8 @@ extension Registry {
     _ wrappingKey: any WrappingKey, by: String
   ) throws {
     guard let index = record.rotation.stage(at: state.time) else {
-      throw Refusal(409, "exhausted", "found no number left for another generation of \(root.name); name a new root key")
+      throw Refusal(
+        409, "exhausted", "found no number left for another generation of \(root.name); name a new root key")
     }
     try make(index, &record, root, &state, wrappingKey)
     let fingerprint = record.stored(index)?.fingerprint.description ?? ""
@@ -68,7 +74,8 @@ extension Registry {
       AuditEntry(state.time, by: by, "promote", name, details.merging(["generation": generation]) { $1 }))
   }
 
-  private static func revoke(_ name: String, _ record: inout RootKeyRecord, _ state: inout ControllerState, by: String) {
+  private static func revoke(_ name: String, _ record: inout RootKeyRecord, _ state: inout ControllerState, by: String)
+  {
     let revoked = record.rotation.current.map { "\($0)" } ?? "none"
     record.rotation.revoke(at: state.time)
     ended(&record, &state)
@@ -141,7 +148,9 @@ extension Registry {
     let seconds = state.time / 1000
     let rotation = record.rotation
     if let current = rotation.current.flatMap(record.stored), current.expires <= seconds { return .now(.endCurrent) }
-    if let previous = rotation.previous.flatMap(record.stored), previous.expires <= seconds { return .now(.endPrevious) }
+    if let previous = rotation.previous.flatMap(record.stored), previous.expires <= seconds {
+      return .now(.endPrevious)
+    }
     if rotation.next != nil, record.isRotating {
       let obstacles = state.obstacles(root.name, record, root)
       if obstacles.isEmpty { return .now(.promote) }

@@ -6,6 +6,8 @@ internal import Vault
 extension Registry {
   /// Makes what the configuration names and the store does not have; puts away what the configuration no longer names.
   func reconcile() async throws {
+    // A root key that exists is changed only by the node that rotates; a new one whoever is first makes.
+    let mayRotate = await store.mayRotate()
     try await change { [settings, wrappingKey] state in
       for root in settings.rootKeys {
         if var record = state.roots[root.name] {
@@ -14,7 +16,7 @@ extension Registry {
               "the root key \(root.name): found level \(record.level) in the store and \(root.level) in the "
                 + "configuration, expected the same; give the new one another name")
           }
-          guard record.isRetired else { continue }
+          guard record.isRetired, mayRotate else { continue }
           record.isRetired = false
           state.roots[root.name] = record
           state.note(AuditEntry(state.time, by: "start", "take-up", root.name))
@@ -30,7 +32,7 @@ extension Registry {
         }
       }
       for name in state.roots.names where !settings.rootKeys.contains(where: { $0.name == name }) {
-        guard var record = state.roots[name], !record.isRetired else { continue }
+        guard var record = state.roots[name], !record.isRetired, mayRotate else { continue }
         record.isRetired = true
         state.roots[name] = record
         state.note(AuditEntry(state.time, by: "start", "put-away", name))

@@ -21,6 +21,9 @@ actor Registry {
   private var isWriting = false
   private var mustReload = false
   private var lastStamp: Int64 = 0
+  /// The revision of the last whole reading.
+  private var loadedAt: UInt64 = 0
+  private var refreshing: Task<Void, any Error>?
   private var isPurging = false
   private var mustPurge = false
   private(set) var isStopped = false
@@ -43,6 +46,7 @@ actor Registry {
     audit = try settings.auditFile.map { path throws(StoreError) in try AuditFile(path: path) }
     let (records, revision) = try await store.load()
     state = try ControllerState(records, revision: revision, wrappingKey)
+    loadedAt = revision
     // What an earlier process erased may still stand in the store's own log.
     try await store.purge()
     try await reconcile()
@@ -170,8 +174,11 @@ actor Registry {
   }
 
   private func reload() async throws {
-    let (records, revision) = try await store.load()
+    var (records, revision) = try await store.load()
+    // What came in while this was read may be newer than what was read.
+    while revision < state.revision { (records, revision) = try await store.load() }
     state = try ControllerState(records, revision: revision, wrappingKey)
+    loadedAt = revision
     views = [:]
     sender = nil
     mustReload = false
@@ -182,10 +189,10 @@ actor Registry {
   func follow() async {
     while !isStopped {
       do {
-        for try await records in store.changes(after: state.revision) {
+        for try await records in store.changes(after: loadedAt) {
           guard !isStopped else { return }
-          // A transaction of this node's in between has brought the newer state already.
-          let newer = records.filter { $0.revision > state.revision || ($0.revision == state.revision && !isOwn($0)) }
+          // A transaction of this node's own may be newer than this, but says nothing of other records.
+          let newer = records.filter { $0.revision > loadedAt }
           guard !newer.isEmpty else { continue }
           let before = state.keys
           try state.take(newer, wrappingKey)
@@ -202,7 +209,22 @@ actor Registry {
     }
   }
 
-  private func isOwn(_ record: StoredRecord) -> Bool { record.version <= state.revision }
+  /// Reads what other nodes have written up to now: before a refusal that rests on what this node knows.
+  func refresh() async throws {
+    guard case .etcd = settings.store else { return }
+    // One that runs already may have read too early.
+    let earlier = refreshing
+    _ = try? await earlier?.value
+    if refreshing == earlier { refreshing = nil }
+    let task = refreshing ?? Task { try await self.reload() }
+    refreshing = task
+    defer { if refreshing == task { refreshing = nil } }
+    do {
+      try await task.value
+    } catch {
+      throw Refusal(503, "store", "\(error)")
+    }
+  }
 
   /// Old wrapped values leave the store's files, a moment later: members are told first.
   private func erased() {

@@ -60,6 +60,8 @@ struct Table<Record: Codable & Equatable & Sendable>: Sendable {
   mutating func load(_ record: StoredRecord) throws -> Bool {
     guard record.name.hasPrefix(prefix) else { return false }
     let name = String(record.name.dropFirst(prefix.count))
+    // This node's own transaction may have brought a newer one already.
+    guard version(name) < record.revision else { return true }
     if let value = record.value {
       rows[name] = Row(value: try JSONDecoder().decode(Record.self, from: Data(value)), version: record.version)
     } else {
