@@ -2,6 +2,7 @@ import Control
 import DataPlane
 import Foundation
 import Glibc
+import KeyAgent
 import Keys
 
 /// One gateway of the lab: its configuration file, its process, its control socket.
