@@ -67,7 +67,8 @@ struct ConfigurationDraft {
     keyAgent = Configuration.KeyAgent(inner, directory: directory)
     // A controller that could not be read is no second mistake.
     if let name = identity?.controller, let keyAgent, keyAgent.controllers.count == inner.count(.controllers),
-      !keyAgent.controllers.contains(where: { $0.name == name }) {
+      !keyAgent.controllers.contains(where: { $0.name == name })
+    {
       findings.mistake(
         "identity.controller", found: findings.quote(name),
         expected: "one of " + keyAgent.controllers.map(\.name).joined(separator: ", "),
