@@ -73,7 +73,10 @@ struct ConfigurationDraft {
     section.refuse([.keys], because: "beside `key_agent`, which gets the keys from controllers")
     guard let inner = section.section(.keyAgent, Configuration.KeyAgent.Field.self) else { return }
     keyAgent = Configuration.KeyAgent(inner, directory: directory)
-    if let name = identity?.controller, let keyAgent, !keyAgent.controllers.contains(where: { $0.name == name }) {
+    // A controller that could not be read is no second mistake.
+    if let name = identity?.controller, let keyAgent, keyAgent.controllers.count == inner.count(.controllers),
+      !keyAgent.controllers.contains(where: { $0.name == name })
+    {
       findings.mistake(
         "identity.controller", found: findings.quote(name),
         expected: "one of " + keyAgent.controllers.map(\.name).joined(separator: ", "),

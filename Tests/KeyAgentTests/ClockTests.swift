@@ -3,10 +3,11 @@ import KeyAgent
 import Keys
 import Rotation
 import Support
+import Synchronization
 import Testing
 
 /// The time that the controllers have.
-@Suite struct ClockTests {
+@Suite(.serialized) struct ClockTests {
   @Test func theMedianDecides() throws {
     let clock = ControllerClock(controllers: ["a", "b", "c"], tolerance: 300_000, sinceBoot: 0)
     #expect(clock.reference(clock: 1000, sinceBoot: 0) == nil, "nobody was asked")

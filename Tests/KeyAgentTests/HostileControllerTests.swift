@@ -4,12 +4,13 @@ import KeyAgent
 import Keys
 import Rotation
 import Support
+import Synchronization
 import TestAuthority
 import Testing
 import Vault
 
 /// Answers that are wrong: whatever they are, nothing changes, it is said, and the next good one is taken.
-@Suite struct HostileControllerTests {
+@Suite(.serialized) struct HostileControllerTests {
   struct Corruption: Sendable, CustomTestStringConvertible {
     var testDescription: String
     var says: String
@@ -24,7 +25,8 @@ import Vault
     },
     .init(testDescription: "a long key", says: "40 octets") { $0.rootKeys[0].keys[0].k += "AAAAAAAAAAA" },
     .init(testDescription: "a changed key", says: "does not open") {
-      $0.rootKeys[0].keys[0].k = "A" + String($0.rootKeys[0].keys[0].k.dropFirst().reversed())
+      let wrapped = $0.rootKeys[0].keys[0].k
+      $0.rootKeys[0].keys[0].k = (wrapped.hasPrefix("A") ? "B" : "A") + String(wrapped.dropFirst())
     },
     .init(testDescription: "another fingerprint", says: "fingerprint") { set in
       set.rootKeys[0].keys[0].fingerprint =
@@ -38,13 +40,13 @@ import Vault
     .init(testDescription: "a root key twice", says: "each root key once") { $0.rootKeys.append($0.rootKeys[0]) },
     .init(testDescription: "an older version", says: "set back") { $0.version = 1 },
     .init(testDescription: "an older floor", says: "set back") { $0.rootKeys[0].floor = 0 },
-    .init(testDescription: "an older generation", says: "lowest acceptable") { $0.rootKeys[0].floor = 3 },
+    .init(testDescription: "an older generation", says: "ended before") { $0.rootKeys[0].floor = 3 },
     .init(testDescription: "a life that is too long", says: "epoch periods") {
       $0.rootKeys[0].keys[0].exp = $0.rootKeys[0].keys[0].nbf + 600 << 15
     },
     .init(testDescription: "a life backwards", says: "in that order") { $0.rootKeys[0].keys[0].exp = 1 },
     .init(testDescription: "another algorithm", says: "alg") { $0.alg = "none" },
-    .init(testDescription: "a key agreement with zero", says: "public key") {
+    .init(testDescription: "a key agreement with zero", says: "expected") {
       $0.epk = PublicKeyJWK(x: Base64URL.encode([UInt8](repeating: 0, count: 32)))
     },
   ]

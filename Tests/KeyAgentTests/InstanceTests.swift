@@ -4,11 +4,12 @@ import KeyAgent
 import Keys
 import Rotation
 import Support
+import Synchronization
 import Testing
 import Vault
 
 /// Who a member is: its lease, its state, its numbers, its certificate.
-@Suite struct InstanceTests {
+@Suite(.serialized) struct InstanceTests {
   @Test func everyStartAndRenewalSwapsTheToken() async throws {
     try await withAuthority { authority in
       var script = try ScriptedController.Script.first("region", .trustRegion)
@@ -166,7 +167,7 @@ import Vault
       for (from, to) in [
         (new.key, member.settings.tls.key), (new.certificate, member.settings.tls.certificate),
       ] {
-        _ = try FileManager.default.replaceItemAt(URL(filePath: to), withItemAt: URL(filePath: from))
+        #expect(rename(from, to) == 0)
       }
       await eventually("it is read") { member.agent?.status.certificateExpires != before }
       #expect(member.agent?.identity.problem == nil)

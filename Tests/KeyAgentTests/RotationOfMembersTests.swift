@@ -8,7 +8,7 @@ import Testing
 import Vault
 
 /// What a member does with what its controllers offer.
-@Suite struct RotationOfMembersTests {
+@Suite(.serialized) struct RotationOfMembersTests {
   @Test func keysOfThreeControllersMakeOneGroup() async throws {
     try await withAuthority { authority in
       let controllers = try [("region", RootKeyLevel.trustRegion), ("users", .userGroup), ("tasks", .taskGroup)].map {

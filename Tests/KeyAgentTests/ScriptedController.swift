@@ -57,11 +57,12 @@ final class ScriptedController: Sendable {
   private let script: Mutex<Script>
   private let group: MultiThreadedEventLoopGroup
   private let channel: any Channel
+  private let isStopped = Atomic(false)
 
   init(_ name: String, _ authority: TestAuthority, certificate: String? = nil, script: Script) throws {
     self.name = name
     self.script = Mutex(script)
-    id = try Optional(authority.id("controller/\(name)")).unwrapped
+    id = try authority.id("controller/\(name)").unwrapped
     let issued = try authority.issue(certificate ?? "controller/\(name)", file: UUID().uuidString)
     let tls = try TLSIdentity(files: issued.files)
     let context = try NIOSSLContext(configuration: tls.serverConfiguration())
@@ -78,7 +79,9 @@ final class ScriptedController: Sendable {
     answerer.controller.withLock { $0 = self }
   }
 
+  /// Once or more often: an event loop that has ended answers nobody.
   func stop() {
+    guard !isStopped.exchange(true, ordering: .relaxed) else { return }
     try? channel.close().wait()
     group.shutdownGracefully { _ in }
   }
