@@ -23,6 +23,15 @@ let swift: [SwiftSetting] = [
   let ipsecMB = false
 #endif
 
+/// KEYWEAVE_WITHOUT_SERVICES=1 leaves out what needs SwiftNIO, and the executable: for the sanitizer's build, which would
+/// take three times as long.
+let services: Set = [
+  "Controller", "ControllerTests", "Identity", "IdentityTests", "InteropTests", "KeyAgent", "KeyAgentTests",
+  "TestAuthority",
+  "keyweave",
+]
+let hasServices = Context.environment["KEYWEAVE_WITHOUT_SERVICES"] == nil
+
 /// Settings of the modules that name an engine.
 let engines: [SwiftSetting] = swift + (ipsecMB ? [.define("IPSEC_MB")] : [])
 
@@ -32,10 +41,9 @@ let bindNow = LinkerSetting.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])
 let package = Package(
   name: "keyweave",
   products: [
-    .executable(name: "keyweave", targets: ["keyweave"]),
     // For Tests/Fuzz and perf, packages of their own beside this one.
-    .library(name: "KeyweaveModules", targets: ["Control", "DataPlane", "Keys", "Wire"]),
-  ],
+    .library(name: "KeyweaveModules", targets: ["Control", "DataPlane", "Keys", "Wire"])
+  ] + (hasServices ? [.executable(name: "keyweave", targets: ["keyweave"])] : []),
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -49,7 +57,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
-  targets: [
+  targets: ([
     .target(
       name: "CDPDK", path: "CShims/CDPDK", cSettings: dpdk,
       linkerSettings: [
@@ -97,7 +105,7 @@ let package = Package(
     .target(
       name: "KeyAgent",
       dependencies: [
-        "Identity", "Keys", "Rotation", "Vault",
+        "Identity", "Keys", "Rotation", "Vault", "Wire",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -112,7 +120,8 @@ let package = Package(
         "Control", "Controller", "DataPlane", "Identity", "KeyAgent", "Keys", "Rotation", "Vault", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
-    .target(name: "Support", dependencies: ["Identity", "Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),
+    .target(name: "Support", dependencies: ["Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),
+    .target(name: "TestAuthority", dependencies: ["Identity"], path: "Tests/TestAuthority", swiftSettings: swift),
     .testTarget(name: "WireTests", dependencies: ["Support", "Wire"], swiftSettings: swift),
     .testTarget(name: "KeysTests", dependencies: ["Keys", "Support", "Wire"], swiftSettings: swift),
     .testTarget(
@@ -124,7 +133,7 @@ let package = Package(
     .testTarget(
       name: "IdentityTests",
       dependencies: [
-        "Identity", "Support",
+        "Identity", "Support", "TestAuthority",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
@@ -141,7 +150,7 @@ let package = Package(
     .testTarget(
       name: "KeyAgentTests",
       dependencies: [
-        "Controller", "Identity", "KeyAgent", "Keys", "Rotation", "Support", "Vault",
+        "Controller", "Identity", "KeyAgent", "Keys", "Rotation", "Support", "TestAuthority", "Vault", "Wire",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -150,6 +159,7 @@ let package = Package(
     .testTarget(name: "InteropTests", dependencies: ["Support"], swiftSettings: swift),
   ]
     + (ipsecMB
-      ? [.target(name: "CIPsecMB", path: "CShims/CIPsecMB", linkerSettings: [.linkedLibrary("IPSec_MB")])] : []),
+      ? [.target(name: "CIPsecMB", path: "CShims/CIPsecMB", linkerSettings: [.linkedLibrary("IPSec_MB")])] : []))
+    .filter { hasServices || !services.contains($0.name) },
   swiftLanguageModes: [.v6]
 )

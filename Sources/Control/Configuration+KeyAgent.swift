@@ -13,13 +13,15 @@ extension Configuration {
     package var groups: [Group]
     /// Milliseconds that the agent waits before it takes new keys over: for tests of slow members only.
     package var delay: UInt64
+    /// Outside clients that this node's pool serves.
+    package var clients: Clients?
 
     package enum Field: String, SectionField {
       case certificate, key, authority, state
       case wrappingKey = "wrapping_key"
       case controllers
       case trustGroups = "trust_groups"
-      case delay
+      case delay, clients
     }
 
     package enum WrappingKey: Equatable, Sendable {
@@ -107,7 +109,8 @@ extension Configuration.KeyAgent {
     guard let certificate, let key, let authority, let state, let wrappingKey else { return nil }
     self.init(
       certificate: certificate, key: key, authority: authority, state: state, wrappingKey: wrappingKey,
-      controllers: controllers.map(\.value), groups: groups.map(\.value), delay: delay)
+      controllers: controllers.map(\.value), groups: groups.map(\.value), delay: delay,
+      clients: section.section(.clients, Configuration.Clients.Field.self).flatMap { Configuration.Clients($0) })
   }
 
   private static func check(_ groups: [Placed<Group>], _ controllers: [String], _ section: Section<Field>) {

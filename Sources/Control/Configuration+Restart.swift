@@ -13,6 +13,7 @@ extension Configuration {
     compare("identity.record", \.identity.record)
     compare("identity.controller", \.identity.controller)
     compare("key_agent", \.keyAgent)
+    compare("connection", \.connection)
     compare("engine", \.engine)
     compare("lcores.count", \.lcores.count)
     compare("lcores.dedicated", \.lcores.isDedicated)

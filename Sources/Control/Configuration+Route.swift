@@ -177,7 +177,7 @@ extension Kind {
 }
 
 extension Kind where Value == Suite {
-  fileprivate static var suite: Kind { named([("aes-256-gcm", .aes256), ("aes-128-gcm", .aes128)]) }
+  static var suite: Kind { named([("aes-256-gcm", .aes256), ("aes-128-gcm", .aes128)]) }
 }
 
 extension Kind where Value == KeyContext {

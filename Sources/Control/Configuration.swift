@@ -7,6 +7,8 @@ package struct Configuration: Equatable, Sendable {
   /// Absolute path of the keys file; nothing with a key agent.
   package var keysFile: String?
   package var keyAgent: KeyAgent?
+  /// Instead of both, for a gateway outside the trust group.
+  package var connection: Connection?
   package var engine: Engine
   package var lcores: LCores
   /// Absolute path; nil: `ControlSocket.defaultPath(name:)`.
@@ -26,6 +28,7 @@ package struct Configuration: Equatable, Sendable {
   package enum Field: String, SectionField {
     case name, identity, keys
     case keyAgent = "key_agent"
+    case connection
     case engine, lcores
     case controlSocket = "control_socket"
     case ports, peers, routes, groups, unmatched

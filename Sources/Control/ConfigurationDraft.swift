@@ -9,6 +9,7 @@ struct ConfigurationDraft {
   var identity: Configuration.Identity?
   var keysFile: String?
   var keyAgent: Configuration.KeyAgent?
+  var connection: Configuration.Connection?
   var engine = Configuration.Defaults.engine
   var lcores = Configuration.LCores.default
   var controlSocket: String?
@@ -33,7 +34,7 @@ struct ConfigurationDraft {
     name = section.has(.name) ? section.value(.name, .name) : readName(fallbackName)
     if let inner = section.section(.identity, Configuration.Identity.Field.self) {
       identity = Configuration.Identity(inner, directory: directory)
-    } else if !section.has(.identity) {
+    } else if !section.has(.identity), !section.has(.connection) {
       section.missing(
         .identity, expected: "the gateway's identity",
         fix: "add `identity: { device_id: 0000002a, member: 0, record: NAME.record }` as your controller assigned it")
@@ -53,6 +54,13 @@ struct ConfigurationDraft {
 
   /// A keys file or a key agent.
   private mutating func readKeySource(_ section: Section<Configuration.Field>, directory: String) {
+    if section.has(.connection) {
+      section.refuse([.keys, .keyAgent, .identity], because: "beside `connection`, which a pool's member names")
+      connection = section.section(.connection, Configuration.Connection.Field.self).flatMap {
+        Configuration.Connection($0, directory: directory)
+      }
+      return
+    }
     guard section.has(.keyAgent) else {
       keysFile = section.required(.keys, .path).map { absolute($0, in: directory) }
       if identity?.controller != nil {
@@ -113,11 +121,16 @@ struct ConfigurationDraft {
     checkPorts()
     checkAddresses()
     checkGroups()
+    checkConnection()
+    checkClients()
     let peers = peers.map { resolve($0) }
     let routes = routes.map { resolve($0) }
-    guard findings.mistakes.isEmpty, let name, let identity, keysFile != nil || keyAgent != nil else { return nil }
+    let identity = connection == nil ? identity : .connection
+    guard findings.mistakes.isEmpty, let name, let identity, keysFile != nil || keyAgent != nil || connection != nil
+    else { return nil }
     return Configuration(
-      name: name, identity: identity, keysFile: keysFile, keyAgent: keyAgent, engine: engine, lcores: lcores,
+      name: name, identity: identity, keysFile: keysFile, keyAgent: keyAgent, connection: connection, engine: engine,
+      lcores: lcores,
       controlSocket: controlSocket,
       ports: ports.map(\.value), peers: peers.compactMap(\.self), routes: routes.compactMap(\.self),
       groups: groups.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS, icmpRate: icmpRate,

@@ -55,8 +55,12 @@ package struct ConfigurationFile: Sendable {
         keysMistakes = error.all
       }
     }
-    let shapes = keys.map { $0.groups.map(GroupShape.init) } ?? draft.keyAgent.map { $0.groups.map(GroupShape.init) }
-    if let shapes { draft.check(against: shapes, of: draft.keysFile ?? "key_agent") }
+    let shapes =
+      keys.map { $0.groups.map(GroupShape.init) } ?? draft.keyAgent.map { $0.groups.map(GroupShape.init) }
+      ?? draft.connection.map { [GroupShape($0)] }
+    if let shapes {
+      draft.check(against: shapes, of: draft.keysFile ?? (draft.connection == nil ? "key_agent" : "connection"))
+    }
     let innerMTUs = shapes.flatMap { shapes in configuration.map { $0.innerMTUs(shapes) } } ?? []
     draft.check(innerMTUs)
     let warnings = findings.warnings + (keys?.warnings ?? [])

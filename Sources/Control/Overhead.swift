@@ -39,7 +39,8 @@ extension Configuration {
       guard case .protect(let protection) = route.action,
         let group = shapes.first(where: { $0.name == protection.group })
       else { return [] }
-      let variant = Variant(context: protection.context, suite: protection.suite, isWide: identity.isWide)
+      let variant = Variant(
+        context: connection == nil ? protection.context : .connection, suite: protection.suite, isWide: identity.isWide)
       let ids = protection.sendsOptions ? group.idLengths : []
       func mtu(_ port: Port, _ peer: Peer?, outerIsIPv4: Bool, _ carriage: Carriage) -> InnerMTU {
         let overhead = Overhead.octets(

@@ -52,7 +52,8 @@ package final class AdministratorClient: Sendable {
       octets = Array(try await response.body.collect(upTo: Self.sizeLimit).readableBytesView)
       status = Int(response.status.code)
     } catch {
-      throw Failure(description: "\(endpoint.name) (\(endpoint.url)): \(Self.reason(error))", status: 0)
+      let place = endpoint.name == endpoint.url ? endpoint.url : "\(endpoint.name) (\(endpoint.url))"
+      throw Failure(description: "\(place): \(Self.reason(error))", status: 0)
     }
     guard (200..<300).contains(status) else {
       let reason = (try? JSONDecoder().decode(APIError.self, from: Data(octets)))?.description

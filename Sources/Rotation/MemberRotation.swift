@@ -6,12 +6,18 @@ package struct MemberRotation: Codable, Equatable, Sendable {
   package private(set) var next: UInt64?
   /// The lowest generation that is ever taken again; never falls.
   package private(set) var floor: UInt64
+  /// Nothing older is ever sealed with again; never falls, also when what is sealed with comes to its end.
+  private var sealsFrom: UInt64
+  /// The newest generation that was held; never falls.
+  private var newest: UInt64
   /// SHA-256 over the octets of each generation held, and of the newest that was: one number never has two keys.
   package private(set) var fingerprints: [UInt64: Fingerprint]
 
   /// Nothing held yet.
   package init() {
     floor = 0
+    sealsFrom = 0
+    newest = 0
     fingerprints = [:]
   }
 
@@ -19,10 +25,9 @@ package struct MemberRotation: Codable, Equatable, Sendable {
 
   /// What to report once this is in the sealed file and on every lcore (wire format, section 2; docs/keys.md).
   ///
-  /// STAGE of everything held, PROMOTE of what is sealed with.
-  package var acknowledgement: (staged: UInt64, promoted: UInt64) {
-    (next ?? current ?? 0, current ?? 0)
-  }
+  /// STAGE of the newest, PROMOTE of the oldest that may be sealed with. A generation whose life is over stays
+  /// acknowledged: else members that outlived it would hold up the rotation that they wait for.
+  package var acknowledgement: (staged: UInt64, promoted: UInt64) { (newest, min(sealsFrom, newest)) }
 
   /// Takes an offer over, or refuses it whole and changes nothing.
   ///
@@ -40,7 +45,12 @@ package struct MemberRotation: Codable, Equatable, Sendable {
       }
       numbers.append(number)
       // The controller's current generation never goes back: a sender would use what others have erased.
-      if role == .current, let current, number < current { throw .generationRegression(held: current, offered: number) }
+      if role == .current, number < sealsFrom { throw .generationRegression(held: sealsFrom, offered: number) }
+    }
+    // What is held ends by the floor only: an offer that came late must not take a staged generation away, which others
+    // may seal with as soon as it was acknowledged.
+    for number in generations where number >= offer.floor && !numbers.contains(number) {
+      throw .missingGeneration(number)
     }
     guard numbers == numbers.sorted(), zip(numbers, numbers.dropFirst()).allSatisfy({ $1 == $0 + 1 }) else {
       throw .notConsecutive(numbers)
@@ -50,9 +60,10 @@ package struct MemberRotation: Codable, Equatable, Sendable {
     current = offer.generation(.current)
     next = offer.generation(.next)
     floor = offer.floor
-    let newest = fingerprints.keys.max()
-    fingerprints = fingerprints.filter { numbers.contains($0.key) || $0.key == newest }
+    sealsFrom = max(sealsFrom, current ?? floor)
+    newest = max(newest, numbers.last ?? 0)
     for number in numbers { fingerprints[number] = offer.fingerprints[number] }
+    fingerprints = fingerprints.filter { numbers.contains($0.key) || $0.key == newest }
     return erased
   }
 
@@ -117,6 +128,7 @@ package enum RotationRefusal: Error, Equatable, Sendable, CustomStringConvertibl
   case generationRegression(held: UInt64, offered: UInt64)
   case belowFloor(generation: UInt64, floor: UInt64)
   case changedKey(generation: UInt64)
+  case missingGeneration(UInt64)
 
   package var description: String {
     switch self {
@@ -132,6 +144,8 @@ package enum RotationRefusal: Error, Equatable, Sendable, CustomStringConvertibl
     case .changedKey(let generation):
       "found other octets under generation \(generation), expected those that it had: two controllers may disagree, "
         + "or one was set back"
+    case .missingGeneration(let generation):
+      "found no generation \(generation), expected it, since it is held and was not ended: the offer may be an old one"
     }
   }
 }

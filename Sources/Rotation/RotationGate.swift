@@ -1,12 +1,13 @@
 /// How far one member has come with one root key, as its controller knows it.
 package struct MemberProgress: Equatable, Sendable {
   package var member: String
-  /// Its lease lives, and it has been answered under it.
+  /// Its lease lives, or ended less than the settling time ago, and it has been answered under it (`isConnected`).
   package var isConnected: Bool
   /// The newest generations whose STAGE and PROMOTE it acknowledged; 0: none.
   package var staged: UInt64
   package var promoted: UInt64
-  /// When it last acknowledged something new, in milliseconds since 1970.
+  /// When it last acknowledged something new, in milliseconds since 1970, by the clock of the node that judges: a node
+  /// that starts or takes over counts from then, since it neither knows how long ago it was nor shares the other's clock.
   package var acknowledgedAt: Int64
 
   package init(member: String, isConnected: Bool, staged: UInt64 = 0, promoted: UInt64 = 0, acknowledgedAt: Int64 = 0) {
@@ -15,6 +16,22 @@ package struct MemberProgress: Equatable, Sendable {
     self.staged = staged
     self.promoted = promoted
     self.acknowledgedAt = acknowledgedAt
+  }
+
+  /// Whether a promotion waits for a member. What it sealed until its lease ended is still on its way for the settling
+  /// time. A new lease within that time keeps `wasAnswered`, and a controller that starts takes every lease that lives as
+  /// answered: it does not remember whom it answered, and who was answered may seal with any generation.
+  package static func isConnected(leaseEnds: Int64, wasAnswered: Bool, at time: Int64) -> Bool {
+    wasAnswered && time < leaseEnds + RotationState.settling
+  }
+
+  /// Takes what a poll says over, also when it is less than before: a state was set back, or polls came out of order, and
+  /// what is not certain is waited for.
+  package mutating func acknowledge(staged: UInt64, promoted: UInt64, at time: Int64) {
+    guard staged != self.staged || promoted != self.promoted else { return }
+    self.staged = staged
+    self.promoted = promoted
+    acknowledgedAt = time
   }
 }
 
@@ -34,6 +51,9 @@ package enum RotationObstacle: Equatable, Sendable {
 }
 
 extension RotationState {
+  /// What a member acknowledges that has come to the end of what there is.
+  package var acknowledgement: (staged: UInt64, promoted: UInt64) { (generations.last ?? 0, current ?? 0) }
+
   /// From the last acknowledgement to the promotion, in milliseconds: longer than any packet is under way.
   package static let settling: Int64 = 1000
 

@@ -139,13 +139,13 @@ enum ProcessLimits {
   /// A core dump would hold what is not in locked memory: sessions, wrapped keys, names.
   static func forbidCoreDumps() {
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
-    setrlimit(__rlimit_resource_t(__RLIMIT_CORE.rawValue), &none)
+    setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
   }
 
   /// As far as the hard limit lets it.
   static func raiseDescriptors(to count: Int) {
     var limit = rlimit()
-    let resource = __rlimit_resource_t(__RLIMIT_NOFILE.rawValue)
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     guard getrlimit(resource, &limit) == 0, limit.rlim_cur < rlim_t(count) else { return }
     if limit.rlim_max < rlim_t(count) {
       StandardError.write(

@@ -45,6 +45,8 @@ import Testing
     try compare(Configuration.KeyAgent.WrappingKey.TokenField.self, schema, "pkcs11")
     try compare(Configuration.KeyAgent.Controller.Field.self, schema, "agent_controller")
     try compare(Configuration.KeyAgent.Group.Field.self, schema, "agent_group")
+    try compare(Configuration.Clients.Field.self, schema, "clients")
+    try compare(Configuration.Connection.Field.self, schema, "connection")
   }
 
   @Test func theKeysFilesFieldsAreTheSchemas() throws {

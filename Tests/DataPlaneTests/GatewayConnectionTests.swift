@@ -16,9 +16,9 @@ extension RingTests {
     private static func toClient(_ address: String = ConnectionLab.address()) -> [UInt8] {
       Packet.ipv4(from: "10.2.0.2", to: address, content)
     }
-    /// As a router passes it on: one hop less.
-    private static func routed(from: String, to: String) -> [UInt8] {
-      Packet.ipv4(from: from, to: to, ttl: 63, content)
+    /// As so many gateways pass it on.
+    private static func routed(from: String, to: String, hops: UInt8 = 1) -> [UInt8] {
+      Packet.ipv4(from: from, to: to, ttl: 64 - hops, content)
     }
 
     @Test(arguments: Suite.allCases, [true, false])
@@ -128,12 +128,14 @@ extension RingTests {
       let couple = Couple(one: client, two: member)
       let there = couple.carry(packet: Self.toPool())
       #expect(
-        there.inner.map { Array($0.dropFirst(14)) } == [Self.routed(from: ConnectionLab.address(), to: "10.2.0.2")])
+        there.inner.map { Array($0.dropFirst(14)) } == [
+          Self.routed(from: ConnectionLab.address(), to: "10.2.0.2", hops: 2)
+        ])
       member.fromHost(Self.toClient())
       for frame in member.taken() { client.put(Couple.readdressed(frame, to: client.fabric.mac), on: client.fabric) }
       #expect(
         client.takenClear().map { Array($0.dropFirst(14)) }
-          == [Self.routed(from: "10.2.0.2", to: ConnectionLab.address())])
+          == [Self.routed(from: "10.2.0.2", to: ConnectionLab.address(), hops: 2)])
       // Whatever else speaks on the client's side has no right to the connection.
       #expect(client.drops { client.fromHost(Self.toPool(from: "10.1.0.2")) } == ["policy-inner": 1])
       // Its own packets come back, another connection's, and packets of the group itself.

@@ -1,6 +1,7 @@
 import Foundation
 import Identity
 import Support
+import TestAuthority
 import Testing
 
 @Suite struct TLSFilesTests {

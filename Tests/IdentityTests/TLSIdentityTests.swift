@@ -8,6 +8,7 @@ import NIOCore
 import NIOSSL
 import Support
 import Synchronization
+import TestAuthority
 import Testing
 
 /// A server that answers each request with the SPIFFE ID of who asked.

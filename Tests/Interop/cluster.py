@@ -50,22 +50,22 @@ class Etcd:
 
 
 class Node(Controller):
-    """A node of the controller: the same name, store, wrapping key and certificate; its own port and audit file."""
+    """A node of the controller: the same store and wrapping key, its own name, port and certificate."""
 
     def __init__(self, index, endpoints, port, authority, administrator, kek):
         super().__init__(
             KEYWEAVE, DIRECTORY, authority, administrator, f"c{index}", "trust-region", "region1", authority_of_ids=True,
-            lease="5s", name="region", listen=f"127.0.0.1:{port}", wrapping_key={"file": kek},
+            lease="5s", listen=f"127.0.0.1:{port}", wrapping_key={"file": kek},
             store={"etcd": {"endpoints": endpoints, "prefix": PREFIX, "node": f"c{index}"}})
-        self.isUp = False
+        self.is_up = False
 
     def start(self):
         super().start()
-        self.isUp = True
+        self.is_up = True
         return self
 
     def kill(self):
-        self.isUp = False
+        self.is_up = False
         super().kill()
 
 
@@ -98,10 +98,10 @@ class Member(threading.Thread):
         self.token = self.following = None
         self.version, self.floor, self.held, self.acknowledgements = 0, 0, {}, []
         self.current = 0
-        self.isOver = False
+        self.is_over = False
 
     def run(self):
-        while not self.isOver:
+        while not self.is_over:
             client = Client(self.random.choice(self.nodes), self.identity)
             try:
                 self.serve(client)
@@ -130,7 +130,7 @@ class Member(threading.Thread):
     def serve(self, client):
         renewed = 0
         for _ in range(self.random.randrange(5, 60)):
-            if self.isOver:
+            if self.is_over:
                 return
             if time.monotonic() - renewed > 1.5:
                 if not self.lease(client):
@@ -204,7 +204,7 @@ class Cluster:
     def ask(self, method, path, body=None):
         """At any node that answers."""
         for node in RANDOM.sample(self.nodes, 3):
-            if not node.isUp:
+            if not node.is_up:
                 continue
             client = Client(node, self.administrator)
             try:
@@ -248,7 +248,7 @@ class Cluster:
 
     def rotating(self):
         for node in self.nodes:
-            if node.isUp:
+            if node.is_up:
                 client = Client(node, self.administrator)
                 try:
                     if client.ask("GET", "/v1/health", timeout=5).json["rotates"]:
@@ -303,7 +303,7 @@ class Cluster:
 
     def stop(self):
         for member in self.members:
-            member.isOver = True
+            member.is_over = True
         for process in [*self.nodes, *self.etcds]:
             if process.process and process.process.poll() is None:
                 process.kill()

@@ -137,7 +137,7 @@ class Gateway(Node):
         configuration["identity"].setdefault("record", self.record)
         self.path = f"{self.directory}/{self.name}.yaml"
         with open(self.path, "w") as file:
-            json.dump({**own, **configuration}, file, indent=1)
+            json.dump({k: v for k, v in {**own, **configuration}.items() if v is not None}, file, indent=1)
 
     def launch(self, environment=None):
         with open(self.log, "a") as log:

@@ -34,7 +34,7 @@ import Testing
     var runs: [Run]
   }
 
-  /// The main job, both runs; under a minute.
+  /// The main job, all runs; under a minute.
   @Test func demo() throws {
     let result = try Program.run(Program.keyweave, ["demo", "--json"], timeout: .seconds(120))
     let decoder = JSONDecoder()
@@ -46,10 +46,12 @@ import Testing
     #expect(result.status == 0)
     #expect(report.verdict == "PASS")
     #expect(report.seconds < 60)
-    #expect(report.runs.count == 2)
+    #expect(report.runs.count == 3)
     for gateway in report.runs.flatMap(\.gateways) {
       #expect(gateway.totals.in == gateway.totals.out + gateway.totals.drops)
     }
+    let rotations = report.runs[2].checks.filter { $0.name.hasPrefix("rotate ") }
+    #expect(rotations.count == 3, "every level rotates")
     for search in report.runs.flatMap(\.searches) {
       #expect(search.inFabric == 0, "\(search.what)")
       #expect(search.inClear > 0, "\(search.what)")

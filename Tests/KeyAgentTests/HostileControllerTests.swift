@@ -4,6 +4,7 @@ import KeyAgent
 import Keys
 import Rotation
 import Support
+import TestAuthority
 import Testing
 import Vault
 

@@ -3,7 +3,7 @@ internal import Foundation
 extension EtcdStore {
   /// etcd's `--max-txn-ops`, for comparisons and for operations each.
   static let operations = 128
-  /// Of a longer commit, in transactions within the transaction: 32 of 96, as the limit counts one within the other.
+  /// Of a longer commit, in transactions within the transaction: the limit counts one with the one around it.
   static let nested = (count: 32, operations: 96)
 
   package func commit(_ changes: [StoreChange]) async throws(StoreError) -> UInt64 {

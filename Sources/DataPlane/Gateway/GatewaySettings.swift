@@ -22,6 +22,8 @@ package struct GatewaySettings: Sendable {
     case fixed(UInt64)
     /// Every epoch is accepted, for old captures: opens, never seals.
     case any
+
+    var isConnection: Bool { if case .connection = self { true } else { false } }
   }
 
   package var engine = EngineChoice.auto

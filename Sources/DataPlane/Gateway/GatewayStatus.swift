@@ -134,7 +134,7 @@ extension Gateway {
       },
       counter: GatewayStatus.Counter(
         sealing: keeper.map { $0.problem == nil && $0.clockProblem() == nil } ?? false,
-        start: keeper?.start.description,
+        start: settings.time.isConnection ? nil : keeper?.start.description,
         reason: keeper?.problem?.description ?? keeper?.clockProblem()?.description),
       capture: capture.map { GatewayStatus.Capture(file: $0.path, packets: $0.packetCount, dropped: $0.missedCount) },
       cache: GatewayStatus.Cache(

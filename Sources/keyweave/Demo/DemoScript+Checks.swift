@@ -119,7 +119,7 @@ extension DemoScript {
   }
 
   /// Datagrams that a host's sockets had no room for.
-  private mutating func overflows(in host: String) throws(LabError) -> Int {
+  mutating func overflows(in host: String) throws(LabError) -> Int {
     let text = try lab.run(in: host, ["cat", "/proc/net/snmp", "/proc/net/snmp6"]).output
     let lines = text.split(separator: "\n").map { $0.split(whereSeparator: \.isWhitespace) }
     // /proc/net/snmp has a line of names, then a line of numbers; /proc/net/snmp6 a name and a number per line.

@@ -28,6 +28,7 @@ struct DemoScript {
     try script.explainPacket(&report)
     if let file = options.capture { try Self.keep(fabricCapture, as: file) }
     if !options.quick { report.runs.append(try script.jumboRun()) }
+    report.runs.append(try script.rotationRun())
     report.seconds = narrator.elapsed
     report.verdict = report.passed ? "PASS" : "FAIL"
 
@@ -70,10 +71,10 @@ struct DemoScript {
   }
 
   /// Starts both gateways and waits until packets pass.
-  private mutating func startGateways(_ plan: LabGateway.Plan) throws(LabError) {
+  mutating func startGateways(_ plan: LabGateway.Plan, capturing: Bool = true) throws(LabError) {
     for (gateway, capture) in zip(gateways, [("fabric", Self.fabricCapture), ("clear", Self.clearCapture)]) {
       var own = plan
-      own.capture = capture
+      own.capture = capturing ? capture : nil
       try gateway.configure(own)
       try gateway.start(in: &lab)
     }
@@ -94,7 +95,7 @@ struct DemoScript {
   }
 
   /// Takes the gateways' own counts, stops them so that their captures are whole, and searches these.
-  private mutating func finish(_ run: inout DemoRun) throws(LabError) {
+  mutating func finish(_ run: inout DemoRun, searching: Bool = true) throws(LabError) {
     narrator.say("stopping the gateways, comparing their counts")
     usleep(300_000)
     for gateway in gateways {
@@ -123,6 +124,7 @@ struct DemoScript {
       run.gateways[0].judge(other: second)
       run.gateways[1].judge(other: first)
     }
+    guard searching else { return }
     narrator.say("searching the captures for clear text")
     try DemoSearch.search(&run, fabric: Self.fabricCapture, clear: Self.clearCapture)
   }

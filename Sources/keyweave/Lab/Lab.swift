@@ -91,7 +91,8 @@ struct Lab {
     return "\(Self.directory)/log/\(logs)-\(name)"
   }
 
-  private mutating func shell(_ script: String) throws(LabError) {
+  /// Commands that make the lab.
+  mutating func shell(_ script: String) throws(LabError) {
     try Self.check(Child.run(["sh", "-ec", script], log: nextLog(["sh"])))
   }
 

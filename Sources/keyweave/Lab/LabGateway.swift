@@ -2,6 +2,7 @@ import Control
 import DataPlane
 import Foundation
 import Glibc
+import KeyAgent
 import Keys
 
 /// One gateway of the lab: its configuration file, its process, its control socket.
@@ -25,6 +26,8 @@ final class LabGateway {
     /// The outer family of the tunnel.
     var outerIPv6 = false
     var carriage = "udp"
+    /// Its keys come from `LabControllers`, not from a file.
+    var hasKeyAgent = false
   }
 
   var configuration: String { "\(Lab.directory)/\(side.gateway).yaml" }
@@ -35,10 +38,13 @@ final class LabGateway {
 
   /// Writes the configuration file that a person would write.
   func configure(_ plan: Plan) throws(LabError) {
+    let keys =
+      plan.hasKeyAgent
+      ? LabControllers.keyAgent(of: side)
+      : "identity: { device_id: 0000000\(side.letter), member: 0, record: \(side.gateway).record }\nkeys: keys.yaml"
     var text = """
       name: \(side.gateway)
-      identity: { device_id: 0000000\(side.letter), member: 0, record: \(side.gateway).record }
-      keys: keys.yaml
+      \(keys)
       control_socket: \(socket)
       ports:
         - name: clear
@@ -89,6 +95,12 @@ final class LabGateway {
   /// What the gateway says of itself over its control socket.
   func status() throws -> GatewayStatus {
     try GatewayStatus.ask(at: [socket], timeout: 3)
+  }
+
+  /// The generation of a root key that its lcores seal with.
+  func generation(of rootKey: String) -> UInt64? {
+    let status = try? ServiceStatus.ask(at: [socket], timeout: 3)
+    return status?.keyAgent?.controllers.flatMap(\.rootKeys).first { $0.name == rootKey }?.current
   }
 
   /// SIGTERM: it drains, closes its capture and ends.

@@ -34,7 +34,7 @@ extension Configuration.KeyAgent.WrappingKey {
 }
 
 extension Configuration.KeyAgent.Controller {
-  fileprivate func endpoint() throws -> ControllerEndpoint {
+  func endpoint() throws -> ControllerEndpoint {
     // Control reads both by the same rules; a difference would show here.
     guard let id = SPIFFEID(id) else { throw KeyAgentError("found \(id), expected \(SPIFFEID.expected)") }
     let pin = try pin.map { text in

@@ -21,10 +21,10 @@ final class GatewayService: @unchecked Sendable {
     let applier = Applier()
     source = try Self.source(of: file) { try applier.apply() }
     let keys = try source.keys(for: file)
-    var settings = configuration.settings(time: .record(path: configuration.identity.record))
+    var settings = configuration.settings(
+      time: configuration.connection == nil ? .record(path: configuration.identity.record) : .connection)
     settings.waitsForClock = configuration.keyAgent != nil
-    gateway = try settings.start(
-      plan: configuration.plan(groups: keys.groups, assignment: keys.assignment), groups: keys.groups)
+    gateway = try settings.start(plan: configuration.plan(keys), groups: keys.groups)
     self.file = file
     source.didApply(file)
     applier.service = self
@@ -48,7 +48,13 @@ final class GatewayService: @unchecked Sendable {
   private static func source(
     of file: ConfigurationFile, apply: @escaping @Sendable () throws -> Void
   ) throws -> any KeySource {
-    if let settings = try file.configuration.keyAgentSettings() { return try AgentKeySource(settings, apply: apply) }
+    let configuration = file.configuration
+    if let connection = configuration.connection {
+      return try ConnectionKeySource(try connection.settings(), name: configuration.name, apply: apply)
+    }
+    if let settings = try configuration.keyAgentSettings() {
+      return try AgentKeySource(settings, configuration, apply: apply)
+    }
     guard let keys = file.keys else { throw GatewayError("\(file.path) names no keys file") }
     return FileKeySource(keys, name: file.configuration.name, apply: apply)
   }
@@ -93,7 +99,8 @@ final class GatewayService: @unchecked Sendable {
   private func answer(_ command: ControlSocket.Command) -> Data {
     switch command {
     case .ping: return Data("{\"ok\":true}".utf8)
-    case .status: return encoded(ServiceStatus(gateway: gateway.status, keyAgent: source.status))
+    case .status:
+      return encoded(ServiceStatus(gateway: gateway.status, keyAgent: source.status, connection: source.connection))
     case .reload:
       do {
         return encoded(["result": try reload()])
@@ -128,8 +135,7 @@ final class GatewayService: @unchecked Sendable {
 
   private func apply(_ file: ConfigurationFile) throws {
     let keys = try source.keys(for: file)
-    try gateway.reload(
-      plan: file.configuration.plan(groups: keys.groups, assignment: keys.assignment), groups: keys.groups)
+    try gateway.reload(plan: file.configuration.plan(keys), groups: keys.groups)
     source.didApply(file)
   }
 

@@ -21,6 +21,12 @@ protocol KeySource: AnyObject, Sendable {
   func tick()
   func stop()
   var status: KeyAgentStatus? { get }
+  /// Of a gateway that is an outside client.
+  var connection: ConnectionStatus? { get }
+}
+
+extension KeySource {
+  var connection: ConnectionStatus? { nil }
 }
 
 /// What the lcores get of a source.
@@ -28,6 +34,10 @@ struct InstalledKeys {
   var groups: [TrustGroup]
   /// Who the node is, where its configuration does not say it.
   var assignment: Assignment?
+  /// Outside clients of the node's pool.
+  var clients: [ClientRecord] = []
+  /// Of a gateway that is such a client.
+  var connection: ConnectionView?
 }
 
 /// A keys file: changes with a reload, and loses what has expired.
@@ -92,17 +102,27 @@ final class AgentKeySource: KeySource, KeySink {
     var gateway: (any RunningGateway)?
     var agent: KeyAgent?
     var told: Set<String> = []
+    /// The service for outside clients, where there is one.
+    var door: ClientDoor?
   }
 
   private let state = Mutex(State())
   private let name: String
   private let apply: @Sendable () throws -> Void
 
-  init(_ settings: KeyAgentSettings, apply: @escaping @Sendable () throws -> Void) throws {
+  init(
+    _ settings: KeyAgentSettings, _ configuration: Configuration, apply: @escaping @Sendable () throws -> Void
+  ) throws {
     name = settings.name
     self.apply = apply
     let agent = try KeyAgent(settings: settings, sink: self)
-    state.withLock { $0.agent = agent }
+    let door = try configuration.keyAgent?.clients.map {
+      try ClientDoor($0, identity: configuration.identity, agent: agent)
+    }
+    state.withLock { state in
+      state.agent = agent
+      state.door = door
+    }
   }
 
   private var agent: KeyAgent? { state.withLock { $0.agent } }
@@ -135,6 +155,7 @@ final class AgentKeySource: KeySource, KeySink {
 
   /// Before the gateway ends: nothing is installed any more.
   func stop() {
+    state.withLock { $0.door }?.stop()
     agent?.stop()
     state.withLock { $0.gateway = nil }
   }
@@ -145,7 +166,7 @@ final class AgentKeySource: KeySource, KeySink {
 
   func install(_ view: KeyView) throws {
     let old = state.withLock { state in
-      defer { state.keys = InstalledKeys(groups: view.groups, assignment: view.assignment) }
+      defer { state.keys = InstalledKeys(groups: view.groups, assignment: view.assignment, clients: view.clients) }
       return state.keys
     }
     do {
@@ -157,6 +178,13 @@ final class AgentKeySource: KeySource, KeySink {
   }
 
   func follow(_ time: ClockReference) { keeper?.follow(time) }
-  func distrustRecord(atStart: Bool) { keeper?.distrust(atStart: atStart) }
+  func distrustRecord(atStart: Bool) {
+    keeper?.distrust(atStart: atStart)
+    do {
+      try state.withLock { $0.door }?.distrust()
+    } catch {
+      StandardError.write("\(name): clients: \(error)\n")
+    }
+  }
   var nodeTime: UInt64? { keeper?.nodeTime }
 }

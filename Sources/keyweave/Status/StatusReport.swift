@@ -6,18 +6,20 @@ import Wire
 struct StatusReport {
   private let status: GatewayStatus
   private let keyAgent: KeyAgentStatus?
+  private let connection: ConnectionStatus?
   private let before: GatewayStatus?
   private let paint: Paint
 
   init(_ status: ServiceStatus, before: ServiceStatus?, _ paint: Paint) {
     self.status = status.gateway
     keyAgent = status.keyAgent
+    connection = status.connection
     self.before = before?.gateway
     self.paint = paint
   }
 
   var lines: [String] {
-    [head, ports, lcores, totals, drops, peers, groups, keys, neighbours, foot]
+    [head, ports, lcores, totals, drops, peers, groups, keys, connectionLines, neighbours, foot]
       .filter { !$0.isEmpty }
       .flatMap { [""] + $0 }
   }
@@ -106,6 +108,8 @@ struct StatusReport {
   }
 
   private var keys: [String] { keyAgent.map { KeyAgentReport(status: $0, paint: paint).lines } ?? [] }
+
+  private var connectionLines: [String] { connection.map { ConnectionReport(status: $0, paint: paint).lines } ?? [] }
 
   private var neighbours: [String] {
     var table = TextTable(["neighbour", "port", "MAC", "state", "age"], right: [4])

@@ -5,7 +5,7 @@ import KeyAgent
 import Rotation
 
 /// What an administrator does to root keys; all four are alike but for their words.
-protocol RotationSubcommand: ParsableCommand {
+protocol RotationSubcommand: ParsableCommand, Sendable {
   static var action: String { get }
   var administrator: AdministratorOptions { get }
   var name: String? { get }

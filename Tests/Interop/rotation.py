@@ -1,0 +1,185 @@
+"""Rotations of three root keys under traffic, with real controllers and gateways, in namespaces.
+
+    rotation.py KEYWEAVE DIRECTORY CASE [--seconds N | --minutes N]
+
+    steady     a level rotates every second; gateways take keys over late; nothing is lost, twice or unauthentic
+    killed     the same while controllers are killed and started at random
+    offline    all controllers down and a gateway restarted: traffic goes on
+    revoked    a revoked generation is used by nobody after a second; with nothing staged nobody sends
+"""
+
+import argparse
+import os
+import random
+import time
+
+import sandbox
+from rotation_rig import LEVELS, Flow, Network, unharmed
+
+# Milliseconds from an offer to its being taken over: most of a second that lies between two rotations.
+DELAYS = (800, 350)
+
+
+def flows(network):
+    return [Flow(network, side, 7000 + 10 * side + number) for side in (0, 1) for number in range(3)]
+
+
+def generations(network):
+    return {one.root: one.report()["generations"] for one in network.controllers.values()}
+
+
+def currents(network):
+    return {
+        root: next((g["index"] for g in all if g["state"] == "current"), None)
+        for root, all in generations(network).items()}
+
+
+def in_step(network):
+    """Whether both gateways have on their lcores what the controllers call current."""
+    wanted = currents(network)
+    return all(network.current(gateway) == wanted for gateway in network.gateways)
+
+
+def watch(network, keys):
+    """Remembers the fingerprint of every generation; one number never has two."""
+    for one in network.controllers.values():
+        answer = one.ask("GET", "/v1/root-keys") if one.is_up() else None
+        if answer is None or answer.status != 200:
+            continue
+        for generation in answer.json[0]["generations"]:
+            known = keys.setdefault((one.root, generation["index"]), generation["fingerprint"])
+            assert known == generation["fingerprint"], f"{one.root} {generation['index']} has two keys"
+
+
+def rotate(network, seconds, disturb=lambda: None):
+    """Asks for a rotation of the next level every second; how often each had one, and all fingerprints."""
+    before, keys = currents(network), {}
+    begin = time.monotonic()
+    for turn in range(seconds):
+        one = network.controllers[list(LEVELS)[turn % 3]]
+        if one.is_up():
+            # One that is under way still goes on; a controller that starts just then does not answer.
+            one.ask("POST", f"/v1/root-keys/{one.root}/rotate", {"force": False})
+        disturb()
+        watch(network, keys)
+        time.sleep(max(0, begin + turn + 1 - time.monotonic()))
+    for one in network.controllers.values():
+        if not one.is_up():
+            one.start()
+    sandbox.wait(lambda: in_step(network), "both gateways have what the controllers call current", 30, 0.1)
+    after = currents(network)
+    watch(network, keys)
+    return {root: after[root] - before[root] for root in after}, keys
+
+
+def clean(network):
+    drops = network.rest()
+    for reason in ("authentication", "unknown-key", "epoch", "replay-late", "replay-duplicate"):
+        assert not drops.get(reason), f"{drops[reason]} packets dropped: {reason}"
+
+
+def steady(network, seconds):
+    traffic = flows(network)
+    done, keys = rotate(network, seconds)
+    sent = unharmed(traffic)
+    clean(network)
+    assert min(done.values()) >= seconds // 3 - 2, f"too few rotations in {seconds} s: {done}"
+    print(f"{seconds} s, {sum(done.values())} rotations {done}, {len(keys)} keys: {sent} datagrams in {len(traffic)} flows, "
+          "0 lost, 0 twice, 0 authentication failures")
+
+
+def killed(network, seconds):
+    traffic = flows(network)
+    kills = 0
+
+    def disturb():
+        nonlocal kills
+        one = random.choice(list(network.controllers.values()))
+        if not one.is_up():
+            one.start()
+        elif random.random() < 0.7:
+            time.sleep(random.random() * 0.7)
+            one.kill()
+            kills += 1
+
+    done, keys = rotate(network, seconds, disturb)
+    sent = unharmed(traffic)
+    clean(network)
+    assert kills > seconds // 5, f"only {kills} controllers were killed"
+    assert sum(done.values()) >= 3, f"too few rotations: {done}"
+    print(f"{seconds} s, {kills} controllers killed, {sum(done.values())} rotations {done}, no number with two keys: {sent} "
+          "datagrams, 0 lost, 0 twice, 0 authentication failures")
+
+
+def offline(network, seconds):
+    rotate(network, 4)
+    for one in network.controllers.values():
+        one.kill()
+    before = network.current(network.gateways[1])
+    network.gateways[1].kill()
+    network.gateways[1].launch()
+    network.gateways[1].ready()
+    begin = time.monotonic()
+    # Its record is from the same boot; its keys are in the sealed file.
+    sandbox.wait(network.reaches, "host B answers host A without any controller", 30)
+    took = time.monotonic() - begin
+    assert network.current(network.gateways[1]) == before
+    status = network.gateways[1].ask("status")["key_agent"]
+    assert status["state"] == "degraded" and status["deadline"] > time.time(), status
+    traffic = flows(network)
+    time.sleep(5)
+    sent = unharmed(traffic)
+    for one in network.controllers.values():
+        one.start()
+    done, _ = rotate(network, 6)
+    assert sum(done.values()) >= 3, f"no rotations after the controllers came back: {done}"
+    print(f"all controllers down, a gateway killed and started: traffic after {took:.1f} s, {sent} datagrams, 0 lost; then "
+          f"{done} rotations")
+
+
+def revoked(network, seconds):
+    one = network.controllers["users"]
+    # With a staged generation, which takes over.
+    one.do("POST", f"/v1/root-keys/{one.root}/stage")
+    sandbox.wait(lambda: not one.report()["missing"], "both have the staged generation")
+    old = network.current(network.gateways[0])[one.root]
+
+    def revoke():
+        begin = time.monotonic()
+        one.do("POST", f"/v1/root-keys/{one.root}/revoke")
+        sandbox.wait(lambda: all(network.current(g).get(one.root) != old for g in network.gateways), "nobody uses it", 5)
+        took = time.monotonic() - begin
+        assert took < 1, f"a revoked generation was used for {took:.2f} s"
+        return took
+
+    first = revoke()
+    assert [network.current(g)[one.root] for g in network.gateways] == [old + 1] * 2
+    sandbox.wait(network.reaches, "traffic under the generation that took over")
+    # With nothing staged: members stop sending, and never in clear.
+    old += 1
+    second = revoke()
+    sniffer = sandbox.Sniffer(network.hosts[1], "eth0")
+    assert not network.reaches(), "host B answered without any key"
+    assert not [frame for _, frame, _ in sniffer.stop() if frame[12:14] == b"\x08\x00"], "a packet came through"
+    one.do("POST", f"/v1/root-keys/{one.root}/rotate")
+    sandbox.wait(network.reaches, "traffic under a new generation", 20)
+    print(f"revoked with one staged: {first * 1000:.0f} ms; with none: {second * 1000:.0f} ms, and nobody sent until the next")
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("keyweave")
+    arguments.add_argument("directory")
+    arguments.add_argument("case", choices=["steady", "killed", "offline", "revoked"])
+    arguments.add_argument("--seconds", type=int, default=30)
+    arguments.add_argument("--minutes", type=int)
+    given = arguments.parse_args()
+    sandbox.enter()
+    seconds = given.minutes * 60 if given.minutes else given.seconds
+    delays = DELAYS if given.case in ("steady", "killed") else (0, 0)
+    network = Network(os.path.abspath(given.keyweave), os.path.abspath(given.directory), delays)
+    network.start()
+    {"steady": steady, "killed": killed, "offline": offline, "revoked": revoked}[given.case](network, seconds)
+
+
+main()
