@@ -3,16 +3,18 @@ import Foundation
 import Testing
 
 @Suite struct ControllerConfigurationTests {
-  private static let base: [String: Any] = [
-    "name": "region", "listen": "127.0.0.1:8441", "certificate": "c.pem", "key": "c.key", "authority": "ca.pem",
-    "wrapping_key": ["file": "c.kek"], "store": ["file": "c.db"], "audit_file": "a.jsonl", "lease": "30s",
-    "identity_authority": ["first_device_id": "00000001"],
-    "administrators": [
-      ["id": "spiffe://region1.example/admin/alice", "public_keys": ["sha256:" + String(repeating: "a", count: 64)]]
-    ],
-    "root_keys": [["name": "region1", "level": "trust-region", "rotate_every": "24h"]],
-    "limits": ["connections": 100],
-  ]
+  private static var base: [String: Any] {
+    [
+      "name": "region", "listen": "127.0.0.1:8441", "certificate": "c.pem", "key": "c.key", "authority": "ca.pem",
+      "wrapping_key": ["file": "c.kek"], "store": ["file": "c.db"], "audit_file": "a.jsonl", "lease": "30s",
+      "identity_authority": ["first_device_id": "00000001"],
+      "administrators": [
+        ["id": "spiffe://region1.example/admin/alice", "public_keys": ["sha256:" + String(repeating: "a", count: 64)]]
+      ],
+      "root_keys": [["name": "region1", "level": "trust-region", "rotate_every": "24h"]],
+      "limits": ["connections": 100],
+    ]
+  }
 
   /// A JSON text is a YAML text.
   private func load(_ tree: [String: Any]) throws -> ControllerConfigurationFile {
