@@ -73,32 +73,44 @@ class Needles:
         self.all[f"{name} in base64url"] = base64.urlsafe_b64encode(key)[:42]
 
     def add_rounds(self, name, key):
-        for number in (2, 3, 7, 14):
+        for number in (2, 14):
             self.all[f"{name}, round key {number}"] = round_keys(key)[number]
 
     def found(self, pid):
         """The names of those that are in a process's memory, with the places."""
         hits = {}
-        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
-            for line in maps:
-                begin, end, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
-                begin, end = int(begin, 16), int(end, 16)
-                if rights[0] != "r" or "[vvar]" in line or "[vsyscall]" in line:
-                    continue
-                for place in range(begin, end, 4 << 20):
-                    # Overlapping, so that nothing hides on a border.
-                    size = min(end - place, (4 << 20) + 128)
-                    try:
-                        memory.seek(place)
-                        octets = memory.read(size)
-                    except OSError:
-                        continue
-                    if octets.count(0) == len(octets):
-                        continue
-                    for name, needle in self.all.items():
-                        if needle in octets:
-                            hits.setdefault(name, []).append(f"{place:x} {line.split()[-1]} {rights}")
+        for place, octets in pieces(pid):
+            for name, needle in self.all.items():
+                if needle in octets:
+                    hits.setdefault(name, []).append(place)
         return hits
+
+
+def pieces(pid):
+    """What a process has written, by mappings without their empty pages; only code and constants are left out."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            begin, end, rights = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+)", line).groups()
+            begin, end = int(begin, 16), int(end, 16)
+            if rights[:2] != "rw":
+                continue
+            run = bytearray()
+            for place in range(begin, end, 1 << 20):
+                try:
+                    memory.seek(place)
+                    octets = memory.read(min(end - place, 1 << 20))
+                except OSError:
+                    continue
+                for page in range(0, len(octets), 4096):
+                    one = octets[page:page + 4096]
+                    # An empty page ends what lies in one piece; a key has no 4096 zeros in it.
+                    if one.count(0) == len(one):
+                        if run and run[-1:] != b"\xff":
+                            run += b"\xff"
+                    else:
+                        run += one
+            if run:
+                yield f"{line.split()[0]} {line.split()[-1]}", bytes(run)
 
 
 class Auditor:
@@ -159,22 +171,22 @@ class Auditor:
 
 
 def epochs(begin):
-    """All that keys can have been derived for since then."""
-    return range(int(begin) // PERIOD - 1, int(time.time()) // PERIOD + 2)
+    """All that keys can have been derived for since then: a node without a record begins one ahead."""
+    return range(int(begin) // PERIOD, int(time.time()) // PERIOD + 2)
 
 
 def data_needles(needles, auditor, combination, devices, begin):
     for device, epoch in itertools.product(devices, epochs(begin)):
         key = reference.data_key(auditor.master(combination), 0, device, epoch % 65536, None)
         name = f"data key of device {device.hex()}, epoch {epoch}, under {combination}"
-        needles.add(name, key)
+        needles.all[name] = key
         needles.add_rounds(name, key)
 
 
 def main():
     keyweave, directory = map(os.path.abspath, sys.argv[1:3])
     sandbox.enter()
-    network = Network(keyweave, directory)
+    network = Network(keyweave, directory, lease="30s")
     network.start()
     begin = time.time()
     devices = [
