@@ -7,6 +7,7 @@ import NIOSSL
 import Rotation
 import Support
 import Synchronization
+import TestAuthority
 import Vault
 
 /// A controller that does what a test tells it, good or bad, over real TLS: written by hand, down to the octets.
