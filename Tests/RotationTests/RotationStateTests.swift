@@ -6,18 +6,24 @@ import Testing
     var state = RotationState(createdAt: 5)
     #expect(state.generations == [1])
     #expect(state.role(of: 1) == .current)
-    #expect(state.stage(at: 7) == 2)
-    #expect(state.stage(at: 8) == nil, "one is staged already")
+    let result1 = state.stage(at: 7)
+    #expect(result1 == 2)
+    let result2 = state.stage(at: 8)
+    #expect(result2 == nil, "one is staged already")
     #expect(state.stagedAt == 7)
     #expect(state.role(of: 2) == .next)
-    #expect(state.promote(at: 9))
-    #expect(!state.promote(at: 10), "nothing is staged")
+    let result3 = state.promote(at: 9)
+    #expect(result3)
+    let result4 = state.promote(at: 10)
+    #expect(!result4, "nothing is staged")
     #expect(state.generations == [1, 2])
     #expect(state.role(of: 1) == .previous)
     #expect(state.floor == 1)
-    #expect(state.stage(at: 11) == 3)
+    let result5 = state.stage(at: 11)
+    #expect(result5 == 3)
     #expect(state.generations == [1, 2, 3])
-    #expect(state.promote(at: 12))
+    let result6 = state.promote(at: 12)
+    #expect(result6)
     #expect(state.generations == [2, 3], "generation 1 is erased")
     #expect(state.floor == 2)
     #expect(state.role(of: 1) == nil)
@@ -36,21 +42,26 @@ import Testing
     state.revoke(at: 2)
     #expect(state.generations.isEmpty, "members stop sending")
     #expect(state.floor == 4)
-    #expect(state.stage(at: 3) == 4, "a number is never used again")
+    let result7 = state.stage(at: 3)
+    #expect(result7 == 4, "a number is never used again")
     #expect(state.current == nil)
-    #expect(state.promote(at: 4))
+    let result8 = state.promote(at: 4)
+    #expect(result8)
     #expect(state.generations == [4])
   }
 
   /// A rotation every second for a day, and further than the packet's 8 bits.
-  @Test func numbersCountOn() {
+  @Test func numbersCountOn() throws {
     var state = RotationState(createdAt: 0)
     var member = MemberRotation()
     for number in UInt64(2)...86_400 {
-      #expect(state.stage(at: 0) == number)
-      #expect((try? member.take(state.offer(RotationStateTests.keys(state)))) != nil)
-      #expect(state.promote(at: 0))
-      #expect((try? member.take(state.offer(RotationStateTests.keys(state)))) == (number > 2 ? [number - 2] : []))
+      let result9 = state.stage(at: 0)
+      #expect(result9 == number)
+      _ = try member.take(state.offer(Self.keys(state)))
+      let result10 = state.promote(at: 0)
+      #expect(result10)
+      let erased = try member.take(state.offer(Self.keys(state)))
+      #expect(erased == (number > 2 ? [number - 2] : []))
     }
     #expect(member.generations == [86_399, 86_400])
     #expect(member.fingerprints.count == 2)
@@ -90,7 +101,7 @@ import Testing
         .waitingFor(members: ["b"], phase: .stage, generation: 3),
         .waitingFor(members: ["c"], phase: .promote, generation: 2),
       ])
-    #expect(obstacles.allSatisfy(\.canBeForced))
+    #expect(obstacles.allSatisfy { $0.canBeForced })
     #expect(state.obstacles(at: 20_000, members: [members[0], members[3]], share: 0, stagedFor: 0) == [])
   }
 
