@@ -5,6 +5,7 @@ import Keys
 import Rotation
 import Support
 import Synchronization
+import TestAuthority
 import Testing
 import Vault
 

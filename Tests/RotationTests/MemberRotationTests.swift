@@ -20,8 +20,8 @@ import Testing
   /// previous 4, current 5, next 6.
   private func member() throws -> MemberRotation {
     var member = MemberRotation()
-    let taken1 = try member.take(offer(4, 5, 6, floor: 4))
-    #expect(taken1 == [])
+    let erased1 = try member.take(offer(4, 5, 6, floor: 4))
+    #expect(erased1 == [])
     return member
   }
 
@@ -36,28 +36,28 @@ import Testing
   @Test func takesARotation() throws {
     var member = try member()
     #expect(member.acknowledgement == (6, 5))
-    let taken3 = try member.take(offer(5, 6, nil, floor: 5))
-    #expect(taken3 == [4])
+    let erased2 = try member.take(offer(5, 6, nil, floor: 5))
+    #expect(erased2 == [4])
     #expect(member.acknowledgement == (6, 6))
-    let taken4 = try member.take(offer(5, 6, nil, floor: 5))
-    #expect(taken4 == [], "the same again")
-    let taken5 = try member.take(offer(nil, nil, nil, floor: 7))
-    #expect(taken5 == [5, 6], "revoked, nothing staged")
+    let erased3 = try member.take(offer(5, 6, nil, floor: 5))
+    #expect(erased3 == [], "the same again")
+    let erased4 = try member.take(offer(nil, nil, nil, floor: 7))
+    #expect(erased4 == [5, 6], "revoked, nothing staged")
     #expect(member.generations.isEmpty)
     #expect(member.acknowledgement == (6, 6), "no number that was never made")
     #expect(throws: RotationRefusal.floorRegression(held: 7, offered: 5)) {
       _ = try member.take(offer(5, 6, nil, floor: 5))
     }
-    let taken6 = try member.take(offer(nil, nil, 7, floor: 7))
-    #expect(taken6 == [])
+    let erased5 = try member.take(offer(nil, nil, 7, floor: 7))
+    #expect(erased5 == [])
     #expect(member.current == nil, "nothing is sealed before the promotion")
   }
 
   /// A member that was away for several rotations.
   @Test func catchesUp() throws {
     var member = try member()
-    let taken7 = try member.take(offer(20, 21, 22, floor: 20))
-    #expect(taken7 == [4, 5, 6])
+    let erased6 = try member.take(offer(20, 21, 22, floor: 20))
+    #expect(erased6 == [4, 5, 6])
     #expect(member.acknowledgement == (22, 21))
   }
 
@@ -93,8 +93,8 @@ import Testing
     #expect(throws: RotationRefusal.generationRegression(held: 5, offered: 4)) {
       _ = try member.take(offer(nil, 4, 5, floor: 4))
     }
-    let taken8 = try member.take(offer(5, 6, nil, floor: 5))
-    #expect(taken8 == [])
+    let erased7 = try member.take(offer(5, 6, nil, floor: 5))
+    #expect(erased7 == [])
   }
 
   @Test func survivesTheSealedFile() throws {
