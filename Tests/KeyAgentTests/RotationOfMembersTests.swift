@@ -122,7 +122,7 @@ import Vault
       }
       await eventually("no group", within: 1) { member.sink.groups.isEmpty }
       await eventually("it is said") {
-        region.acknowledged?.promoted == 0 && member.agent?.status.reasons.contains { $0.contains("train") } ?? false
+        region.acknowledged?.promoted == 1 && member.agent?.status.reasons.contains { $0.contains("train") } ?? false
       }
       // What was ended never comes back.
       try region.change { try? $0.stage(SecretKey.random()) }

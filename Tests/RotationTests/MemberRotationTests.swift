@@ -66,7 +66,8 @@ import Testing
     try refuses(offer(nil, 4, 5, floor: 4), .generationRegression(held: 5, offered: 4))
     try refuses(offer(4, 5, 6, floor: 5), .belowFloor(generation: 4, floor: 5))
     try refuses(offer(4, 5, nil, floor: 4), .missingGeneration(6))
-    try refuses(offer(4, 6, 7, floor: 4), .notConsecutive([4, 6, 7]))
+    try refuses(offer(4, 6, 7, floor: 4), .missingGeneration(5))
+    try refuses(offer(6, 8, nil, floor: 6), .notConsecutive([6, 8]))
     try refuses(offer(5, 5, nil, floor: 4), .malformed)
     try refuses(offer(4, 5, 6, floor: 4, bare: 6), .malformed)
   }
@@ -75,7 +76,9 @@ import Testing
     try refuses(offer(4, 5, 6, floor: 4, mark: 1), .changedKey(generation: 4))
     // Also of the newest one that is no longer held.
     var member = try member()
-    _ = try member.take(offer(nil, nil, nil, floor: 6))
+    member.expire(5)
+    member.expire(6)
+    #expect(member.generations.isEmpty)
     #expect(throws: RotationRefusal.changedKey(generation: 6)) {
       _ = try member.take(offer(nil, 6, nil, floor: 6, mark: 1))
     }

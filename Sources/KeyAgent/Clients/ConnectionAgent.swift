@@ -161,7 +161,7 @@ package final class ConnectionAgent: Sendable {
         state.failures = 0
         state.member = name
         state.renewed = time
-        state.problem = clockProblem(answer.date, at: time, period: new.group.epochPeriod)
+        state.problem = clockProblem(parsed.time, at: time, period: new.group.epochPeriod)
         state.due = Self.due(new, at: time)
       }
     } catch {
@@ -182,10 +182,11 @@ package final class ConnectionAgent: Sendable {
     return min(time + quarter, held.renew > time ? held.renew + spread : time + quarter)
   }
 
-  private func clockProblem(_ date: String?, at time: Int64, period: Int) -> String? {
-    guard let theirs = date.flatMap(ControllerClock.seconds), abs(theirs - time) > Int64(period) / 2 else { return nil }
+  private func clockProblem(_ theirs: Int64, at time: Int64, period: Int) -> String? {
+    let (difference, isBeyond) = theirs.subtractingReportingOverflow(time)
+    guard isBeyond || difference.magnitude > UInt64(period) / 2 else { return nil }
     return
-      "the clock is \(abs(theirs - time)) s \(theirs > time ? "behind" : "ahead of") the pool's, more than half an "
+      "the clock is \(difference.magnitude) s \(theirs > time ? "behind" : "ahead of") the pool's, more than half an "
       + "epoch: set it"
   }
 

@@ -254,7 +254,7 @@ package final class ConnectionDesk: Sendable {
             level: "\($0.level)", id: Hex.encode($0.id), current: $0.current.index, next: $0.next?.index)
         },
         issued: issued, members: settings.members, epk: wrapping.epk, keys: objects,
-        renew: lastQuarter > time ? lastQuarter : lastQuarter + period,
+        time: time, renew: lastQuarter > time ? lastQuarter : lastQuarter + period,
         expires: (epochs.last.map { $0 + 1 } ?? 0) * period)
     } catch {
       throw ConnectionRefusal(500, "keys", "the keys could not be made: \(error)")

@@ -28,12 +28,13 @@ package struct ConnectionAnswer: Codable, Equatable, Sendable {
   package var alg: String
   package var epk: PublicKeyJWK
   package var keys: [DataKeyObject]
-  /// Unix seconds: when to renew at the latest, and when the last of the keys ends.
-  package var renew, expires: Int64
+  /// Unix seconds: the member's clock, when to renew at the latest, and when the last of the keys ends.
+  package var time, renew, expires: Int64
 
   package init(
     id: String, address: String, group: ConnectionGroup, rootKeys: [ConnectionRootKey], issued: [String: UInt64],
-    members: [String], epk: PublicKeyJWK, keys: [DataKeyObject], renew: Int64, expires: Int64
+    members: [String], epk: PublicKeyJWK, keys: [DataKeyObject], time: Int64, renew: Int64,
+    expires: Int64
   ) {
     self.id = id
     self.address = address
@@ -44,12 +45,13 @@ package struct ConnectionAnswer: Codable, Equatable, Sendable {
     alg = KeySet.algorithm
     self.epk = epk
     self.keys = keys
+    self.time = time
     self.renew = renew
     self.expires = expires
   }
 
   enum CodingKeys: String, CodingKey {
-    case id, address, group, issued, members, alg, epk, keys, renew, expires
+    case id, address, group, issued, members, alg, epk, keys, time, renew, expires
     case rootKeys = "root_keys"
   }
 }
