@@ -18,7 +18,9 @@ import Testing
 
   /// A JSON text is a YAML text.
   private func load(_ tree: [String: Any]) throws -> ControllerConfigurationFile {
-    let url = FileManager.default.temporaryDirectory.appending(path: "c\(UUID().uuidString.lowercased().prefix(8)).yaml")
+    // A file's name is the controller's, where it has no other: 32 characters at most.
+    let name = "c\(UUID().uuidString.lowercased().prefix(8))"
+    let url = FileManager.default.temporaryDirectory.appending(path: "\(name).yaml")
     try JSONSerialization.data(withJSONObject: tree).write(to: url)
     defer { try? FileManager.default.removeItem(at: url) }
     return try ControllerConfigurationFile.load(url.path)
