@@ -70,12 +70,14 @@ package final class ControllerSubscription: Sendable {
     // A swap whose answer nobody saw is repeated first; a start's own swap follows.
     var swaps = keyring.hasOpenLease(at: endpoint.name) ? 2 : 1
     var isStart = true
+    var leaseSeconds = 30
     while !Task.isCancelled {
       do {
         while swaps > 0 || renewal.map({ $0 <= .now }) ?? true {
           guard let seconds = try await lease(atStart: isStart) else { return }
           swaps = max(swaps - 1, 0)
           isStart = isStart && swaps > 0
+          leaseSeconds = seconds
           renewal = .now + .milliseconds(max(seconds, 1) * 1000 / 3)
         }
         let left = renewal.map { $0 - .now } ?? .zero
@@ -86,14 +88,17 @@ package final class ControllerSubscription: Sendable {
         note(error)
         if case Trouble.leaseLost = error { swaps = max(swaps, 1) }
         failures += 1
-        try? await Task.sleep(for: Self.pause(after: failures))
+        try? await Task.sleep(for: Self.pause(after: failures, lease: leaseSeconds))
       }
     }
   }
 
-  /// Twice as long each time, up to ten seconds, of which half is chance: members do not come back all at once.
-  package static func pause(after failures: Int, chance: Double = Double.random(in: 0...1)) -> Duration {
-    let longest = min(10.0, 0.1 * Double(1 << min(failures, 10)))
+  /// Twice as long each time, up to ten seconds, of which half is chance: members do not come back all at once. And no
+  /// more than a quarter of a lease, so that a controller that comes back finds everyone before it rotates.
+  package static func pause(
+    after failures: Int, lease seconds: Int = 60, chance: Double = Double.random(in: 0...1)
+  ) -> Duration {
+    let longest = min(10.0, max(0.5, Double(seconds) / 4), 0.1 * Double(1 << min(failures, 10)))
     return .milliseconds(Int(longest * (0.5 + chance / 2) * 1000))
   }
 

@@ -245,7 +245,7 @@ def main():
         found_gone = gone.found(one.process.pid)
         assert not found_gone, f"{name}: found what was erased: {found_gone}"
         print(f"controller {name}: none of them either, nor another's keys; it holds {sorted(found)}")
-    print(f"{unharmed(traffic)} datagrams meanwhile, none lost")
+    print(f"{unharmed(traffic, network)} datagrams meanwhile, none lost")
 
 
 main()

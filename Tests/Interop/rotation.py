@@ -81,7 +81,7 @@ def clean(network):
 def steady(network, seconds):
     traffic = flows(network)
     done, keys = rotate(network, seconds)
-    sent = unharmed(traffic)
+    sent = unharmed(traffic, network)
     clean(network)
     assert min(done.values()) >= seconds // 3 - 2, f"too few rotations in {seconds} s: {done}"
     print(f"{seconds} s, {sum(done.values())} rotations {done}, {len(keys)} keys: {sent} datagrams in {len(traffic)} flows, "
@@ -103,7 +103,7 @@ def killed(network, seconds):
             kills += 1
 
     done, keys = rotate(network, seconds, disturb)
-    sent = unharmed(traffic)
+    sent = unharmed(traffic, network)
     clean(network)
     assert kills > seconds // 5, f"only {kills} controllers were killed"
     assert sum(done.values()) >= 3, f"too few rotations: {done}"
@@ -128,7 +128,7 @@ def offline(network, seconds):
     assert status["state"] == "degraded" and status["deadline"] > time.time(), status
     traffic = flows(network)
     time.sleep(5)
-    sent = unharmed(traffic)
+    sent = unharmed(traffic, network)
     for one in network.controllers.values():
         one.start()
     done, _ = rotate(network, 6)

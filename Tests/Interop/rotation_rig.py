@@ -203,13 +203,22 @@ class Flow:
         return [n for n, c in enumerate(arrived) if not c], [n for n, c in enumerate(arrived) if c > 1]
 
 
-def unharmed(flows):
+def unharmed(flows, network):
     """Datagrams sent; not one of them may be lost or come twice."""
     sent = 0
+
+    def account():
+        return "".join(
+            f"\n{status['name']}: dropped {status['drops']}, counter {status['counter']}, ports "
+            f"{[(port['name'], port['missed'], port['errors']) for port in status['ports']]}"
+            for gateway in network.gateways for status in [gateway.ask("status")])
+
     for flow in flows:
         missing, twice = flow.stop()
         assert flow.sent > 100, f"{flow.name}: only {flow.sent} datagrams were sent"
-        assert not missing, f"{flow.name}: {len(missing)} of {flow.sent} datagrams are missing: {missing[:20]}"
+        assert not missing, (
+            f"{flow.name}: {len(missing)} of {flow.sent} datagrams are missing, {missing[0]} to {missing[-1]}"
+            f"{account()}")
         assert not twice, f"{flow.name}: {len(twice)} datagrams came twice: {twice[:20]}"
         sent += flow.sent
     return sent

@@ -9,6 +9,7 @@ extension Registry {
     // A root key that exists is changed only by the node that rotates; a new one whoever is first makes.
     let mayRotate = await store.mayRotate()
     try await change { [settings, wrappingKey] state in
+      Self.renewLeases(&state, seconds: settings.leaseSeconds)
       for root in settings.rootKeys {
         if var record = state.roots[root.name] {
           guard record.level == root.level.description else {
@@ -37,6 +38,19 @@ extension Registry {
         state.roots[name] = record
         state.note(AuditEntry(state.time, by: "start", "put-away", name))
       }
+    }
+  }
+
+  /// While nobody answered, no lease could be renewed: who had one when the last was given has one again, and time to come
+  /// back. Else the first to return would be rotated with, and the others left behind.
+  private static func renewLeases(_ state: inout ControllerState, seconds: Int) {
+    let lastAnswer = state.leases.names.compactMap { state.leases[$0]?.swapped }.max() ?? 0
+    for id in state.leases.names {
+      guard var lease = state.leases[id], lease.isAnswered, lease.token != nil, lease.expires >= lastAnswer else {
+        continue
+      }
+      lease.expires = max(lease.expires, state.time + Int64(seconds) * 1000)
+      state.leases[id] = lease
     }
   }
 
