@@ -146,12 +146,12 @@ def check_life(region, authority):
 
     # Outside clients: a slot each, not given again before a rotation
     client = {"id": spiffe("client/c1"), "public_keys": [hosts[0].pin], "pool": "rack", "address": "198.51.100.7"}
-    assert admin.do("POST", "/v1/clients", client)["slot"] == 0
+    assert admin.do("POST", "/v1/clients", client)["slot"] == 1
     refused(admin.ask("POST", "/v1/clients", {**client, "address": "here"}), 400, "bad-request")
     refused(admin.ask("POST", "/v1/clients", {**client, "id": spiffe("client/c2"), "pool": "none"}), 404, "unknown")
     assert members[0].poll(held[0]["version"]).json["clients"][0]["address"] == "198.51.100.7"
     admin.do("DELETE", f"/v1/clients?id={quote(client['id'])}", status=204)
-    assert admin.do("POST", "/v1/clients", client)["slot"] == 1, "a slot is not given again"
+    assert admin.do("POST", "/v1/clients", client)["slot"] == 2, "a slot is not given again"
     assert len(admin.do("GET", "/v1/clients")) == 1
     refused(admin.ask("DELETE", f"/v1/clients?id={quote(spiffe('client/none'))}"), 404, "unknown")
     admin.do("DELETE", f"/v1/clients?id={quote(client['id'])}", status=204)

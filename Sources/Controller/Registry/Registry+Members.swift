@@ -149,7 +149,7 @@ extension Registry {
         if let old { state.takeBackSlot(id, old) }
         guard
           let free = PoolRecord.free(
-            pool.slots, below: PoolRecord.slotLimit, at: state.time, roots: { state.roots[$0] })
+            pool.slots, of: PoolRecord.slotNumbers, at: state.time, roots: { state.roots[$0] })
         else {
           throw Refusal(
             409, "full", "found every place of \(client.pool) in use, expected a free one; rotate the root keys")
@@ -230,11 +230,11 @@ extension ControllerState {
   mutating func assign(_ id: String, pool name: String?, from first: UInt32) throws -> Assignment {
     guard let name else { return Assignment(deviceID: try newDeviceID(from: first), member: 0) }
     var pool = try pools[name] ?? PoolRecord(deviceID: newDeviceID(from: first))
-    let number = PoolRecord.free(pool.members, below: PoolRecord.memberLimit, at: time, roots: { roots[$0] })
+    let number = PoolRecord.free(pool.members, of: PoolRecord.memberNumbers, at: time, roots: { roots[$0] })
     guard let number, let member = UInt8(exactly: number) else {
       throw Refusal(
         409, "full",
-        "found all \(PoolRecord.memberLimit) member numbers of \(name) in use or in quarantine, expected a free one; "
+        "found all \(PoolRecord.memberNumbers.count) member numbers of \(name) in use or in quarantine, expected a free one; "
           + "rotate the root keys of members that were removed until their generations are erased")
     }
     pool.members[number] = PoolRecord.Holder(id: id, quarantine: nil)

@@ -92,9 +92,10 @@ struct PoolRecord: Codable, Equatable, Sendable {
     var quarantine: Quarantine?
   }
 
-  static let memberLimit: UInt32 = 64
-  /// A client's number has 31 bits, 12 of them below its slot.
-  static let slotLimit: UInt32 = 1 << 19
+  static let memberNumbers: Range<UInt32> = 0..<64
+  /// A client's number has 31 bits, 12 of them below its slot. Slot 0 would hold the prefix's network address, which no
+  /// host can have.
+  static let slotNumbers: Range<UInt32> = 1..<1 << 19
 
   var deviceID: String
   var members: [UInt32: Holder] = [:]
@@ -103,9 +104,9 @@ struct PoolRecord: Codable, Equatable, Sendable {
 
   /// The lowest number that nobody has or may still use.
   static func free(
-    _ holders: [UInt32: Holder], below limit: UInt32, at time: Int64, roots: (String) -> RootKeyRecord?
+    _ holders: [UInt32: Holder], of numbers: Range<UInt32>, at time: Int64, roots: (String) -> RootKeyRecord?
   ) -> UInt32? {
-    (0..<min(limit, UInt32(holders.count) + 1)).first { number in
+    numbers.prefix(holders.count + 1).first { number in
       guard let holder = holders[number] else { return true }
       return holder.id == nil && holder.quarantine?.isOver(at: time, roots: roots) ?? true
     }

@@ -41,7 +41,7 @@ extension SlowPath {
     else { return invalid() }
     let isForUs = port.owns(message.target)
     let isRequest = message.operation == .request && isForUs
-    if port.canNeighbour(message.sender) {
+    if isNeighbour(message.sender, port) {
       let key = NeighbourKey(port: port.index, address: message.sender)
       if isRequest {
         neighbours.hear(key, message.senderMAC, now: now, &actions)
@@ -69,7 +69,7 @@ extension SlowPath {
     case .advertisement:
       if port.owns(message.target) { return claimed(by: message.linkLayer ?? link.source, port) }
       guard message.linkLayer != port.mac else { return invalid() }
-      guard port.canNeighbour(message.target) else { return ignored() }
+      guard isNeighbour(message.target, port) else { return ignored() }
       neighbours.tell(
         NeighbourKey(port: port.index, address: message.target), message.linkLayer, solicited: message.isSolicited,
         overrides: message.isOverride, now: now, &actions)
@@ -78,7 +78,7 @@ extension SlowPath {
       if port.owns(message.source) { return claimed(by: message.linkLayer ?? link.source, port) }
       guard message.linkLayer != port.mac else { return invalid() }
       guard port.owns(message.target) else { return ignored() }
-      guard message.source.isUnspecified || port.canNeighbour(message.source) else { return ignored() }
+      guard message.source.isUnspecified || isNeighbour(message.source, port) else { return ignored() }
       if let mac = message.linkLayer {
         neighbours.hear(NeighbourKey(port: port.index, address: message.source), mac, now: now, &actions)
       }
@@ -87,6 +87,12 @@ extension SlowPath {
       answer(way, &output) { bytes, start in message.advertisement(from: port.mac).write(into: &bytes, at: start) }
       return .consumed
     }
+  }
+
+  /// Whether what `address` says of itself is heeded: it lies on the link, or it is a next hop that the operator named, such
+  /// as the host of a client's connection, whose address is outside the port's networks.
+  private func isNeighbour(_ address: IPAddress, _ port: SlowPathPort) -> Bool {
+    port.canNeighbour(address) || neighbours.pinned.contains(NeighbourKey(port: port.index, address: address))
   }
 
   /// Another station says that it has one of our addresses, or our own frame came back to us.
