@@ -56,7 +56,7 @@ import Testing
   }
 
   /// A bomb of 30 levels would take 2^30 steps if anything followed the aliases.
-  @Test(.timeLimit(.minutes(10))) func aBombDoesNotGoOff() throws {
+  @Test(.timeLimit(.minutes(1))) func aBombDoesNotGoOff() throws {
     var text = "a0: &a0 [1]\n"
     for level in 1..<30 { text += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1)]\n" }
     text += "? *a29\n: 1\n"
