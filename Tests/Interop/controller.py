@@ -33,6 +33,15 @@ class Contract:
         for schema in document["components"]["schemas"].values():
             jsonschema.Draft202012Validator.check_schema(schema)
 
+    def resolve(self, value):
+        """What a reference into the document stands for; any other value is itself."""
+        if "$ref" not in value:
+            return value
+        place = self.document
+        for word in value["$ref"].removeprefix("#/").split("/"):
+            place = place[word]
+        return place
+
     def observe(self, method, path, answer):
         path = path.split("?")[0]
         for template, operations in self.document["paths"].items():
@@ -43,7 +52,7 @@ class Contract:
             return
         responses = operations[method.lower()]["responses"]
         assert str(answer.status) in responses, f"{method} {path}: {answer.status} is in no document: {answer.text}"
-        content = responses[str(answer.status)].get("content")
+        content = self.resolve(responses[str(answer.status)]).get("content")
         if content is None:
             assert not answer.text, f"{method} {path}: a body with {answer.status}"
         else:

@@ -66,7 +66,11 @@ let openAPIDocument = #"""
        "wait": {"type": "integer", "minimum": 0, "description": "Seconds.", "maximum": 60},
        "token": {"$ref": "#/components/schemas/Token"},
        "recipient": {"$ref": "#/components/schemas/PublicKey"},
-       "acknowledgements": {"type": "array", "items": {"$ref": "#/components/schemas/Acknowledgement"}, "maxItems": 256}
+       "acknowledgements": {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Acknowledgement"},
+        "maxItems": 256
+       }
       }
      },
      "KeyObject": {
@@ -132,7 +136,10 @@ let openAPIDocument = #"""
        "id": {"$ref": "#/components/schemas/SPIFFEID"},
        "public_keys": {"type": "array", "items": {"$ref": "#/components/schemas/Pin"}, "minItems": 1, "maxItems": 8},
        "root_keys": {"type": "array", "items": {"type": "string"}},
-       "pool": {"type": "string", "description": "Members of one pool share a device ID. At the identity authority only."}
+       "pool": {
+        "type": "string",
+        "description": "Members of one pool share a device ID. At the identity authority only."
+       }
       }
      },
      "Member": {
@@ -193,7 +200,18 @@ let openAPIDocument = #"""
      "RootKey": {
       "type": "object",
       "additionalProperties": false,
-      "required": ["name", "id", "level", "floor", "generations", "members", "connected", "converged", "obstacles", "missing"],
+      "required": [
+       "name",
+       "id",
+       "level",
+       "floor",
+       "generations",
+       "members",
+       "connected",
+       "converged",
+       "obstacles",
+       "missing"
+      ],
       "properties": {
        "name": {"type": "string"},
        "id": {"$ref": "#/components/schemas/RootKeyID"},
@@ -254,6 +272,45 @@ let openAPIDocument = #"""
       }
      }
     },
+    "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+    "parameters": {"Name": {"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}},
+    "responses": {
+     "BadRequest": {
+      "description": "The request is not what this document says.",
+      "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+     },
+     "Forbidden": {
+      "description": "Not a member or administrator, by name and key.",
+      "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+     },
+     "NotFound": {
+      "description": "Nothing of that name.",
+      "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+     },
+     "Conflict": {
+      "description": "It cannot be done now.",
+      "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+     },
+     "TooLarge": {
+      "description": "The body is too large.",
+      "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+     },
+     "TooMany": {
+      "description": "Too many requests.",
+      "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+     },
+     "Unavailable": {
+      "description": "The store does not answer, or the controller is stopping.",
+      "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+     }
+    },
     "securitySchemes": {"mutualTLS": {"type": "mutualTLS"}}
    },
    "security": [{"mutualTLS": []}],
@@ -264,24 +321,12 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "Health.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}}
        },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       }
      }
     },
@@ -291,24 +336,12 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "OpenAPI 3.1.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"type": "object"}}}
        },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       }
      }
     },
@@ -318,39 +351,15 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "Granted.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/LeaseGrant"}}}
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
       "requestBody": {
        "required": true,
@@ -360,22 +369,10 @@ let openAPIDocument = #"""
      "delete": {
       "summary": "A member seals no more: its number may be handed on after three epochs.",
       "responses": {
-       "204": {"description": "Released.", "headers": {"Date": {"required": true, "schema": {"type": "string"}}}},
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "204": {"description": "Released.", "headers": {"Date": {"$ref": "#/components/headers/Date"}}},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       }
      }
     },
@@ -385,42 +382,21 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "Everything, as it is now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeySet"}}}
        },
-       "204": {"description": "Nothing changed.", "headers": {"Date": {"required": true, "schema": {"type": "string"}}}},
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "204": {"description": "Nothing changed.", "headers": {"Date": {"$ref": "#/components/headers/Date"}}},
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
-      "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyPoll"}}}}
+      "requestBody": {
+       "required": true,
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyPoll"}}}
+      }
      }
     },
     "/v1/members": {
@@ -429,133 +405,68 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "Members.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Member"}}}}
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+        "content": {
+         "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Member"}}}
+        }
        },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
-      "parameters": [{"name": "id", "in": "query", "required": false, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}]
+      "parameters": [
+       {"name": "id", "in": "query", "required": false, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}
+      ]
      },
      "post": {
       "summary": "Enrol a member, or change one.",
       "responses": {
        "200": {
         "description": "As it is now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Member"}}}
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
-      "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Enrolment"}}}}
+      "requestBody": {
+       "required": true,
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Enrolment"}}}
+      }
      },
      "delete": {
       "summary": "Remove a member.",
       "responses": {
-       "204": {"description": "Removed.", "headers": {"Date": {"required": true, "schema": {"type": "string"}}}},
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "204": {"description": "Removed.", "headers": {"Date": {"$ref": "#/components/headers/Date"}}},
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
-      "parameters": [{"name": "id", "in": "query", "required": true, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}]
+      "parameters": [
+       {"name": "id", "in": "query", "required": true, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}
+      ]
      }
     },
     "/v1/members/reset": {
      "post": {
       "summary": "After two instances were seen: let the next one in.",
       "responses": {
-       "204": {"description": "Done.", "headers": {"Date": {"required": true, "schema": {"type": "string"}}}},
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "204": {"description": "Done.", "headers": {"Date": {"$ref": "#/components/headers/Date"}}},
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
-      "parameters": [{"name": "id", "in": "query", "required": true, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}]
+      "parameters": [
+       {"name": "id", "in": "query", "required": true, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}
+      ]
      }
     },
     "/v1/clients": {
@@ -564,24 +475,14 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "Clients.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Client"}}}}
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+        "content": {
+         "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/Client"}}}
+        }
        },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       }
      },
      "post": {
@@ -589,78 +490,35 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "With its slot.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Client"}}}
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
-      "requestBody": {"required": true, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Client"}}}}
+      "requestBody": {
+       "required": true,
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Client"}}}
+      }
      },
      "delete": {
       "summary": "Remove a client.",
       "responses": {
-       "204": {"description": "Removed.", "headers": {"Date": {"required": true, "schema": {"type": "string"}}}},
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "204": {"description": "Removed.", "headers": {"Date": {"$ref": "#/components/headers/Date"}}},
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
-      "parameters": [{"name": "id", "in": "query", "required": true, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}]
+      "parameters": [
+       {"name": "id", "in": "query", "required": true, "schema": {"$ref": "#/components/schemas/SPIFFEID"}}
+      ]
      }
     },
     "/v1/root-keys": {
@@ -669,24 +527,14 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "Root keys.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/RootKey"}}}}
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+        "content": {
+         "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/RootKey"}}}
+        }
        },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       }
      }
     },
@@ -696,26 +544,16 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "By member.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {
-         "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/AcknowledgementReport"}}}
+         "application/json": {
+          "schema": {"type": "array", "items": {"$ref": "#/components/schemas/AcknowledgementReport"}}
+         }
         }
        },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       }
      }
     },
@@ -725,29 +563,15 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "Entries.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/AuditEntry"}}}}
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
+        "content": {
+         "application/json": {"schema": {"type": "array", "items": {"$ref": "#/components/schemas/AuditEntry"}}}
+        }
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
       "parameters": [
        {
@@ -765,50 +589,22 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "As it is now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RootKey"}}}
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
       "requestBody": {
        "required": false,
        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RotationCommand"}}}
       },
-      "parameters": [{"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}]
+      "parameters": [{"$ref": "#/components/parameters/Name"}]
      }
     },
     "/v1/root-keys/{name}/promote": {
@@ -817,50 +613,22 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "As it is now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RootKey"}}}
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
       "requestBody": {
        "required": false,
        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RotationCommand"}}}
       },
-      "parameters": [{"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}]
+      "parameters": [{"$ref": "#/components/parameters/Name"}]
      }
     },
     "/v1/root-keys/{name}/rotate": {
@@ -869,50 +637,22 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "As it is now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RootKey"}}}
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
       "requestBody": {
        "required": false,
        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RotationCommand"}}}
       },
-      "parameters": [{"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}]
+      "parameters": [{"$ref": "#/components/parameters/Name"}]
      }
     },
     "/v1/root-keys/{name}/revoke": {
@@ -921,50 +661,22 @@ let openAPIDocument = #"""
       "responses": {
        "200": {
         "description": "As it is now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
+        "headers": {"Date": {"$ref": "#/components/headers/Date"}},
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RootKey"}}}
        },
-       "400": {
-        "description": "The request is not what this document says.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "403": {
-        "description": "Not a member or administrator, by name and key.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "404": {
-        "description": "Nothing of that name.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "409": {
-        "description": "It cannot be done now.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "413": {
-        "description": "The body is too large.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "429": {
-        "description": "Too many requests.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       },
-       "503": {
-        "description": "The store does not answer, or the controller is stopping.",
-        "headers": {"Date": {"required": true, "schema": {"type": "string"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-       }
+       "400": {"$ref": "#/components/responses/BadRequest"},
+       "403": {"$ref": "#/components/responses/Forbidden"},
+       "404": {"$ref": "#/components/responses/NotFound"},
+       "409": {"$ref": "#/components/responses/Conflict"},
+       "413": {"$ref": "#/components/responses/TooLarge"},
+       "429": {"$ref": "#/components/responses/TooMany"},
+       "503": {"$ref": "#/components/responses/Unavailable"}
       },
       "requestBody": {
        "required": false,
        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RotationCommand"}}}
       },
-      "parameters": [{"name": "name", "in": "path", "required": true, "schema": {"type": "string"}}]
+      "parameters": [{"$ref": "#/components/parameters/Name"}]
      }
     }
    }
