@@ -52,7 +52,7 @@ check-loop: build ## show that the lcore loop neither counts references nor allo
 	@.ci/check-loop --self-test .build/release/keyweave
 
 perf: host ## measure the engines and the loop, in multiples of raw AES-GCM (PERF=ARGUMENTS)
-	$(BUILD) --package-path perf --product keyweave-perf
+	KEYWEAVE_FLOOR=1 $(BUILD) --package-path perf --product keyweave-perf
 	perf/.build/release/keyweave-perf $(PERF)
 
 clean: ## remove everything that was built

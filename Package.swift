@@ -32,6 +32,9 @@ let services: Set = [
 ]
 let hasServices = Context.environment["KEYWEAVE_WITHOUT_SERVICES"] == nil
 
+/// KEYWEAVE_FLOOR=1 is perf's own: a data plane that can also run without a cipher, to show what the cipher costs.
+let floor = ipsecMB && Context.environment["KEYWEAVE_FLOOR"] != nil
+
 /// Settings of the modules that name an engine.
 let engines: [SwiftSetting] = swift + (ipsecMB ? [.define("IPSEC_MB")] : [])
 
@@ -70,7 +73,8 @@ let package = Package(
     .target(
       name: "DataPlane",
       dependencies: ["CDPDK", "COpenSSL", "Keys", "Wire"] + (ipsecMB ? ["CIPsecMB"] : []),
-      exclude: ipsecMB ? [] : ["Engines/IPsecMBEngine.swift"], swiftSettings: engines),
+      exclude: (ipsecMB ? [] : ["Engines/IPsecMBEngine.swift"]) + (floor ? [] : ["Engines/FloorEngine.swift"]),
+      swiftSettings: engines),
     .target(
       name: "Control", dependencies: ["Keys", "Wire", .product(name: "Yams", package: "Yams")], swiftSettings: swift),
     .target(name: "Rotation", swiftSettings: swift),

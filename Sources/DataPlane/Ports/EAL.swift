@@ -15,6 +15,8 @@ package enum EAL {
     package var pciAddresses: [String] = []
     /// Mebibytes, at most; without hugepages only touched pages count.
     package var memory = 512
+    /// Where there are enough of them; without, memory is slower by some cycles for each packet.
+    package var usesHugepages = true
     package init() {}
   }
 
@@ -75,7 +77,7 @@ package enum EAL {
   private static func initialise(_ settings: Settings) throws(Failure) {
     let directory = try runtimeDirectory()
     defer { if let directory { removeRuntimeDirectory(directory) } }
-    let hugepages = freeHugepages >= settings.memory
+    let hugepages = settings.usesHugepages && freeHugepages >= settings.memory
     let words = arguments(settings, hugepages: hugepages)
     // EAL keeps pointers into its arguments, and permutes them.
     let argv = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: words.count + 1)

@@ -1,4 +1,5 @@
 import CDPDK
+import CPerf
 import Foundation
 
 /// Core cycles, measured without hardware counters, which virtual machines rarely have.
@@ -7,28 +8,15 @@ import Foundation
 /// three core cycles for each on every x86-64 core of the last decade; timed before and after each sample, it tells how many
 /// core cycles a tick was at that moment.
 enum CoreClock {
-  static let links = 4096
+  static let links: UInt32 = 2048
   static let cyclesPerLink = 3.0
 
   /// Ticks that the chain takes now.
-  @inline(never)
-  static func chain() -> UInt64 {
-    // Squaring an odd number: no compiler shortens it, and the result depends on every link.
-    var value = dpdk_rdtsc() | 3
-    let start = dpdk_rdtsc()
-    for _ in 0..<links / 8 {
-      value = value &* value
-      value = value &* value
-      value = value &* value
-      value = value &* value
-      value = value &* value
-      value = value &* value
-      value = value &* value
-      value = value &* value
-      value ^= 2
-    }
-    let ticks = dpdk_rdtsc() &- start
-    return value == 0 ? ticks &+ 1 : ticks
+  static func chain() -> UInt64 { perf_chain(links) }
+
+  /// Core cycles in a tick, from a chain before and one after.
+  static func cyclesPerTick(_ first: UInt64, _ last: UInt64) -> Double {
+    2 * Double(links) * cyclesPerLink / Double(first + last)
   }
 
   /// Core cycles of `work`.
@@ -37,8 +25,7 @@ enum CoreClock {
     let start = dpdk_rdtsc()
     work()
     let ticks = dpdk_rdtsc() &- start
-    let after = chain()
-    return Double(ticks) * 2 * chainCycles / Double(before + after)
+    return Double(ticks) * cyclesPerTick(before, chain())
   }
 
   /// Core cycles that another thread ran while `work` waited: by the kernel's count of its time on a core, so that what else
@@ -53,17 +40,15 @@ enum CoreClock {
     let ticks = (ran() - before) * 1e-9 * Double(dpdk_get_tsc_hz())
     // The fastest of some chains is one that nobody interrupted.
     let fastest = (0..<16).map { _ in chain() }.min() ?? 1
-    return ticks * chainCycles / Double(fastest)
+    return ticks * cyclesPerTick(fastest, fastest)
   }
 
-  /// The thread whose name begins so; nil when there is none.
-  static func thread(named prefix: String) -> String? {
+  /// The threads whose names begin so.
+  static func threads(named prefix: String) -> [String] {
     let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-    return threads.first { thread in
+    return threads.filter { thread in
       let name = try? String(contentsOfFile: "/proc/self/task/\(thread)/comm", encoding: .utf8)
       return name?.hasPrefix(prefix) ?? false
     }
   }
-
-  private static var chainCycles: Double { Double(links) * cyclesPerLink + Double(links / 8) }
 }

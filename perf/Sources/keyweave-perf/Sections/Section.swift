@@ -1,0 +1,24 @@
+import Foundation
+
+/// A part of the run. Each is measured in a process of its own, as DPDK starts once in each.
+enum Section: String, CaseIterable {
+  case sizes, bursts, keys, engines, files
+
+  /// What a section is told.
+  struct Effort {
+    var isQuick: Bool
+    /// Samples of each figure.
+    var samples: Int { isQuick ? 21 : 101 }
+    var sizes: [Sizes] { isQuick ? Sizes.goals : Sizes.all }
+  }
+
+  func run(_ effort: Effort) throws -> [Table] {
+    switch self {
+    case .sizes: try SizesSection(effort: effort).tables()
+    case .bursts: try BurstsSection(effort: effort).tables()
+    case .keys: try KeysSection(effort: effort).tables()
+    case .engines: try EnginesSection(effort: effort).tables()
+    case .files: try FilesSection(effort: effort).tables()
+    }
+  }
+}
