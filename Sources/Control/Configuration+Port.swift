@@ -16,13 +16,15 @@ extension Configuration {
     /// Own addresses with their networks; none on the clear ports of modes transport and ethernet.
     package var addresses: [IPPrefix]
     package var neighbours: [Neighbour]
+    /// Addresses of a pool, of which one member at a time answers for each.
+    package var shared: [SharedAddress]
     /// Protected ports: the group of packets without master key options; nil: the keys file's default group.
     package var defaultGroup: String?
     /// Protected ports: destination port of the security header over UDP.
     package var udpPort: UInt16
 
     package enum Field: String, SectionField {
-      case name, device, role, mtu, vlan, mode, pair, addresses, neighbours
+      case name, device, role, mtu, vlan, mode, pair, addresses, neighbours, shared
       case defaultGroup = "default_group"
       case udpPort = "udp_port"
     }
@@ -74,6 +76,8 @@ extension Configuration.Port {
     let addresses = section.list(.addresses, .interfaceAddress)
     let neighbours = section.sections(.neighbours, Configuration.Neighbour.Field.self)
       .compactMap(Configuration.Neighbour.init)
+    let shared = section.sections(.shared, Configuration.SharedAddress.Field.self)
+      .compactMap(Configuration.SharedAddress.init)
     let defaultGroup = section.value(.defaultGroup, .name)
     let udpPort = section.value(
       .udpPort, .integer(UInt16(1)...UInt16.max), default: Configuration.Defaults.udpPort)
@@ -82,7 +86,8 @@ extension Configuration.Port {
     guard let name, let device, let role, let mode, addresses.count == section.count(.addresses) else { return nil }
     let port = Self(
       name: name, device: device, role: role, mtu: mtu, vlan: vlan, mode: mode, pair: pair,
-      addresses: addresses.map(\.value), neighbours: neighbours, defaultGroup: defaultGroup, udpPort: udpPort)
+      addresses: addresses.map(\.value), neighbours: neighbours, shared: shared, defaultGroup: defaultGroup,
+      udpPort: udpPort)
     port.checkFields(section)
     self = port
   }
@@ -100,13 +105,13 @@ extension Configuration.Port {
         requireAddresses(section)
       case .transport:
         section.refuse(
-          [.addresses, .neighbours, .vlan], because: "in mode transport, which keeps every frame's header")
+          [.addresses, .neighbours, .shared, .vlan], because: "in mode transport, which keeps every frame's header")
         if pair == nil {
           section.missing(.pair, expected: "the protected port on the other side", fix: "add `pair: NAME`")
         }
       case .ethernet:
         section.refuse(
-          [.addresses, .neighbours, .vlan, .pair], because: "in mode ethernet, which carries whole frames")
+          [.addresses, .neighbours, .shared, .vlan, .pair], because: "in mode ethernet, which carries whole frames")
       }
     }
   }

@@ -1,7 +1,7 @@
 extension Configuration {
   /// Fields that differ from those of a running gateway and that only a restart can change, by name; empty: `reload`
   /// can apply everything. What can change while running: the keys file's name and content, routes, peers, groups,
-  /// addresses, neighbours, default groups, `unmatched`, `mss_clamp` and `icmp_rate`.
+  /// addresses, shared ones, neighbours, default groups, `unmatched`, `mss_clamp`, `icmp_rate` and `bfd`.
   package func restartFields(comparedTo running: Configuration) -> [String] {
     var fields: [String] = []
     func compare<Value: Equatable>(_ path: String, _ value: (Configuration) -> Value) {

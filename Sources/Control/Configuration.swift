@@ -23,6 +23,7 @@ package struct Configuration: Equatable, Sendable {
   package var clampsMSS: Bool
   /// Generated ICMP errors per second, of the whole gateway.
   package var icmpRate: UInt32
+  package var bfd: BFD?
   package var capture: Capture?
 
   package enum Field: String, SectionField {
@@ -34,7 +35,7 @@ package struct Configuration: Equatable, Sendable {
     case ports, peers, routes, groups, unmatched
     case mssClamp = "mss_clamp"
     case icmpRate = "icmp_rate"
-    case capture
+    case bfd, capture
   }
 
   /// Values for what a file leaves out, all in one place. The schema repeats them for its readers; a test compares.
@@ -44,6 +45,10 @@ package struct Configuration: Equatable, Sendable {
     static let mtu: UInt16 = 1500
     static let udpPort: UInt16 = 4500
     static let icmpRate: UInt32 = 100
+    /// Milliseconds.
+    static let bfdInterval: UInt64 = 50
+    static let bfdMultiplier: UInt8 = 3
+    static let bfdDrain: UInt64 = 500
     static let captureOctets: UInt64 = 256 << 20
     static let epochPeriod = 600
     static let maxCOffset = 16

@@ -11,7 +11,12 @@ extension ConfigurationDraft {
     }
   }
 
-  func isOwn(_ address: IPAddress) -> Bool { ownAddresses.contains { $0.address.value.address == address } }
+  /// This gateway's, alone or with its pool.
+  func isOwn(_ address: IPAddress) -> Bool {
+    isOwnAlone(address) || ports.contains { $0.value.shared.contains { $0.address == address } }
+  }
+
+  func isOwnAlone(_ address: IPAddress) -> Bool { ownAddresses.contains { $0.address.value.address == address } }
 
   func checkAddresses() {
     let own = ownAddresses

@@ -24,6 +24,7 @@ struct ConfigurationDraft {
   var unmatched = Configuration.Unmatched.drop
   var clampsMSS = true
   var icmpRate = Configuration.Defaults.icmpRate
+  var bfd: Placed<Configuration.BFDDraft>?
   var capture: Placed<Configuration.Capture>?
 
   /// - Parameters:
@@ -47,6 +48,9 @@ struct ConfigurationDraft {
     unmatched = section.value(.unmatched, Kind<Configuration.Unmatched>.choice, default: unmatched)
     clampsMSS = section.value(.mssClamp, .boolean, default: clampsMSS)
     icmpRate = section.value(.icmpRate, .integer(UInt32(0)...100_000), default: icmpRate)
+    if let inner = section.section(.bfd, Configuration.BFD.Field.self) {
+      bfd = Placed(path: inner.path, value: Configuration.BFDDraft(inner))
+    }
     if let inner = section.section(.capture, Configuration.Capture.Field.self) {
       capture = Configuration.Capture(inner, directory: directory).map { Placed(path: inner.path, value: $0) }
     }
@@ -126,6 +130,8 @@ struct ConfigurationDraft {
     checkGroups()
     checkConnection()
     checkClients()
+    let bfd = resolveBFD()
+    checkShared(bfd)
     let peers = peers.map { resolve($0) }
     let routes = routes.map { resolve($0) }
     let identity = connection == nil ? identity : .connection
@@ -136,7 +142,7 @@ struct ConfigurationDraft {
       lcores: lcores,
       controlSocket: controlSocket,
       ports: ports.map(\.value), peers: peers.compactMap(\.self), routes: routes.compactMap(\.self),
-      groups: groups.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS, icmpRate: icmpRate,
+      groups: groups.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS, icmpRate: icmpRate, bfd: bfd,
       capture: capture?.value)
   }
 }

@@ -15,6 +15,8 @@ extension ConfigurationFile {
     package let peers: [Peer]
     package let routes: [Route]
     package let groups: [Group]
+    /// BFD sessions.
+    package let bfd: [String]
     package let unmatched: String
 
     package struct Port: Encodable, Sendable {
@@ -68,7 +70,10 @@ extension ConfigurationFile {
         return Summary.Route(
           match: route.match.description, action: route.action.description, innerMTU: mtus.min())
       },
-      groups: shapes.map(summary), unmatched: configuration.unmatched.rawValue)
+      groups: shapes.map(summary),
+      bfd: (configuration.bfd?.sessions ?? []).map { session in
+        "\(session.neighbour) by \(session.port), \(session.multiplier) times \(session.interval) ms"
+      }, unmatched: configuration.unmatched.rawValue)
   }
 
   private func summary(_ group: GroupShape) -> Summary.Group {
@@ -102,6 +107,7 @@ extension ConfigurationFile.Summary: CustomStringConvertible {
       "  \(route.match): \(route.action)\(route.innerMTU.map { ", packets up to \($0) octets" } ?? "")"
     }
     lines.append("  everything else: \(unmatched)")
+    if !bfd.isEmpty { lines += ["watched by BFD:"] + bfd.map { "  \($0)" } }
     lines.append("groups:")
     lines += groups.map { group in
       let policy =

@@ -95,6 +95,17 @@ extension Kind where Value == UInt64 {
       example: "600s")
   }
 
+  /// A time in milliseconds, always with its unit: `50ms`, `1s`.
+  static func milliseconds(_ range: ClosedRange<UInt64>) -> Kind {
+    let kind = quantity(
+      [("ms", 1), ("s", 1000)], range, expected: "a time from \(range.lowerBound)ms to \(range.upperBound)ms",
+      example: "50ms")
+    return Kind(expected: kind.expected, example: kind.example) { text throws(Misread) in
+      guard text.hasSuffix("s") else { throw Misread(text: "add the unit, as in \(kind.example)") }
+      return try kind.read(text)
+    }
+  }
+
   /// A size in octets: `268435456`, `256MiB`.
   static func octets(_ range: ClosedRange<UInt64>) -> Kind {
     quantity(

@@ -38,6 +38,7 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case tooBig
   case outerFragment
   case outerICMP
+  case bfd
   case ownAddress
   case congestion
   case neighbourUnresolved
@@ -124,7 +125,7 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         "Sealing has stopped, as no unused counter is left in this epoch or the record cannot be made durable; check the disk and rights of the identity's record."
       )
     case .handled:
-      ("handled", "Answered or used by the gateway itself: ARP, neighbour discovery or echo; nothing to do.")
+      ("handled", "Answered or used by the gateway itself: ARP, neighbour discovery, echo or BFD; nothing to do.")
     case .reassembled:
       ("reassembled", "A fragment that became part of a datagram, which is counted on its own; nothing to do.")
     case .malformedFrame:
@@ -178,6 +179,11 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
       (
         "outer-icmp",
         "An ICMP error about a protected packet, which anyone can forge and is therefore only counted; if it grows, check the path and the MTU between the gateways."
+      )
+    case .bfd:
+      (
+        "bfd",
+        "A BFD packet of no configured session, or one that breaks the protocol's rules, as a TTL below 255 or a wrong checksum does; compare `bfd` here with the sender's configuration."
       )
     case .ownAddress:
       (

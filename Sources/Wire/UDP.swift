@@ -23,6 +23,14 @@ package struct UDPView: ~Escapable {
     @_lifetime(copy self)
     get { bytes.extracting(UDPHeader.length..<length) }
   }
+
+  /// Whether the checksum is right, or absent where it may be: over IPv4 (RFC 768; RFC 8200, section 8.1).
+  package func checksumIsValid(source: IPAddress, destination: IPAddress) -> Bool {
+    if checksum == 0 { return source.isIPv4 }
+    let pseudo = Checksum.pseudoHeader(
+      source: source, destination: destination, protocolNumber: IPProtocol.udp, length: length)
+    return Checksum.compute(bytes.extracting(first: length), onto: pseudo) == 0
+  }
 }
 
 /// A UDP header to write. Its checksum is 0, as wire format, section 6, wants it over both families.
@@ -53,5 +61,21 @@ package struct UDPHeader: Hashable, Sendable, BitwiseCopyable {
     let ports = UInt64(sourcePort) << 48 | UInt64(destinationPort) << 32
     bytes.store(ports | UInt64(datagramLength) << 16, at: offset)
     return offset &+ UDPHeader.length
+  }
+
+  /// Gives the datagram at `offset`, header and payload of `datagramLength` octets, its checksum. False where it does not lie
+  /// inside the octets.
+  package func storeChecksum(
+    _ bytes: inout MutableRawSpan, at offset: Int, source: IPAddress, destination: IPAddress
+  ) -> Bool {
+    let length = Int(datagramLength)
+    guard length >= UDPHeader.length, bytes.hasRoom(for: length, at: offset) else { return false }
+    let pseudo = Checksum.pseudoHeader(
+      source: source, destination: destination, protocolNumber: IPProtocol.udp, length: length)
+    bytes.store(UInt16(0), at: offset &+ UDPHeader.checksumOffset)
+    let checksum = Checksum.compute(bytes.bytes.extracting(offset..<offset &+ length), onto: pseudo)
+    // 0 would say that there is none (RFC 768).
+    bytes.store(checksum == 0 ? 0xFFFF : checksum, at: offset &+ UDPHeader.checksumOffset)
+    return true
   }
 }

@@ -8,7 +8,7 @@ import Wire
 
   init() throws { workspace = try Workspace() }
 
-  @Test(arguments: ["gateway-a", "gateway-b", "transport", "ethernet", "pcap"])
+  @Test(arguments: ["gateway-a", "gateway-b", "gateway-pool", "transport", "ethernet", "pcap"])
   func examplesLoad(_ name: String) throws {
     try workspace.writeKeys()
     let text = try String(contentsOf: repository.appending(path: "config/\(name).yaml"), encoding: .utf8)

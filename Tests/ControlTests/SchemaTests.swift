@@ -40,6 +40,9 @@ import Testing
     try compare(Configuration.Route.Field.self, schema, "route")
     try compare(Configuration.GroupPolicy.Field.self, schema, "group")
     try compare(Configuration.Capture.Field.self, schema, "capture")
+    try compare(Configuration.BFD.Field.self, schema, "bfd")
+    try compare(Configuration.BFD.Session.Field.self, schema, "bfd_session")
+    try compare(Configuration.SharedAddress.Field.self, schema, "shared")
     try compare(Configuration.KeyAgent.Field.self, schema, "key_agent")
     try compare(Configuration.KeyAgent.WrappingKey.Field.self, schema, "wrapping_key")
     try compare(Configuration.KeyAgent.WrappingKey.TokenField.self, schema, "pkcs11")
@@ -78,6 +81,7 @@ import Testing
         ]
       ),
       ("route", "routes[1]", []), ("route", "routes[2]", []), ("group", "groups[0]", []), ("capture", "capture", []),
+      ("bfd", "bfd", bfd), ("bfd_session", "bfd.sessions[0]", bfd), ("shared", "ports[1].shared[0]", bfd),
       ("key_agent", "key_agent", agent), ("wrapping_key", "key_agent.wrapping_key", agent),
       ("agent_controller", "key_agent.controllers[0]", agent), ("agent_group", "key_agent.trust_groups[0]", agent),
       ("identity", "identity", agent),
@@ -90,6 +94,14 @@ import Testing
           )
         ]
       ),
+    ]
+  }
+
+  /// A router and a member that comes first.
+  private static var bfd: [(String, Any?)] {
+    [
+      ("bfd", ["sessions": [["neighbour": "192.0.2.254"], ["neighbour": "192.0.2.11"]]]),
+      ("ports[1].shared", [["address": "192.0.2.100", "after": ["192.0.2.11"]]]),
     ]
   }
 

@@ -289,3 +289,18 @@ def wait(condition, what, timeout=10, interval=0.02):
             return value
         time.sleep(interval)
     raise AssertionError(f"not within {timeout} s: {what}")
+
+
+def segment(node, device, *gateways, mtu=1500):
+    """One Ethernet segment with a node and gateways, given as (gateway, device): what a switch would be, without a bridge.
+
+    The gateways' devices are macvlans at the end of the node's cable; a node's own could not leave checksums to itself.
+    """
+    switch = Node(f"{node.name}-{device}")
+    link(node, device, switch, "trunk", mtu)
+    switch.run("sysctl", "-qw", "net.ipv6.conf.trunk.disable_ipv6=1")
+    for gateway, name in gateways:
+        words = ["link", "trunk", "netns", gateway.name, "type", "macvlan", "mode", "bridge"]
+        switch.run("ip", "link", "add", name, *words)
+        gateway.run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1")
+        gateway.run("ip", "link", "set", name, "mtu", str(mtu), "up")

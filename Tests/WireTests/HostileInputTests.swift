@@ -27,7 +27,12 @@ import Wire
       }
       if let message = NeighbourMessage(view) { isInside = isInside && message.length <= 72 }
     }
-    if let view = UDPView(bytes) { isInside = isInside && view.payload.byteCount + 8 == view.length }
+    if let view = UDPView(bytes) {
+      isInside = isInside && view.payload.byteCount + 8 == view.length
+      _ = view.checksumIsValid(source: ICMPTests.gateway4, destination: ICMPTests.gateway4)
+      isInside = isInside && (BFDPacket(view.payload) == nil || view.payload.byteCount >= BFDPacket.length)
+    }
+    _ = BFDPacket(bytes)
     if let view = TCPView(bytes) {
       isInside = isInside && view.headerLength <= count
       if let place = view.maximumSegmentSizeOffset { isInside = isInside && place + 2 <= view.headerLength }
@@ -92,7 +97,7 @@ import Wire
 
   @Test func randomOctets() {
     var random = SplitMix(seed: 8)
-    let starts: [UInt8] = [0x45, 0x4F, 0x60, 0x00, 0xF1, 0xF2, 0xF6, 0xFF]
+    let starts: [UInt8] = [0x45, 0x4F, 0x60, 0x00, 0xF1, 0xF2, 0xF6, 0xFF, 0x20]
     for round in 0..<100_000 {
       var octets = random.octets(Int(random.next() % 160))
       // Three of four begin as something that is read on.

@@ -162,10 +162,32 @@ enum Scapy {
   // IP(src="192.0.2.1",dst="192.0.2.2",tos=0x2e<<2,len=1400,id=0x4242,flags="DF",ttl=64,proto=17)
   static let headerOnly4 = octets("45b805784242400040116e77c0000201c0000202")
 
+  // IP(src="192.0.2.254",dst="192.0.2.1",tos=0xc0,ttl=255,id=0,flags="DF")/UDP(sport=49153,dport=3784)/BFD(diag=3,sta=3,flags="F",detect_mult=3,my_discriminator=0x11223344,your_discriminator=0x55667788,min_tx_interval=50000,min_rx_interval=60000,echo_rx_interval=0)
+  static let bfdUp = octets(
+    """
+    45c0003400004000ff11f5f8c00002fec0000201c0010ec80020c5f523d0031811223344556677880000c3500000ea600000
+    0000
+    """)
+
+  // IPv6(src="2001:db8:f::fe",dst="2001:db8:f::1",tc=0xc0,hlim=255)/UDP(sport=65535,dport=3784)/BFD(diag=7,sta=0,flags="PD",detect_mult=255,my_discriminator=0xdeadbeef,your_discriminator=0,min_tx_interval=1000000,min_rx_interval=0,echo_rx_interval=1)
+  static let bfdPoll = octets(
+    """
+    6c000000002011ff20010db8000f000000000000000000fe20010db8000f00000000000000000001ffff0ec800208e2e2722
+    ff18deadbeef00000000000f42400000000000000001
+    """)
+
+  // IP(src="192.0.2.254",dst="192.0.2.1",ttl=255)/UDP(sport=49153,dport=3784)/BFD(sta=2,flags="",detect_mult=3,my_discriminator=1,your_discriminator=2,min_tx_interval=1000000,min_rx_interval=1000000,echo_rx_interval=0)
+  static let bfdInit = octets(
+    """
+    4500003400010000ff1136b8c00002fec0000201c0010ec8002003ab208003180000000100000002000f4240000f42400000
+    0000
+    """)
+
   static let all = [
     qinq, vlan, arpRequest, ipv4Options, ipv4First, ipv4Last, ipv6Chain, ipv6First, ipv6Later, ipv6AH, echo4,
     echo6, echoReply4, echoReply6, solicitation, advertisement, detection, manyOptions, timeExceeded4, tooBig4,
-    timeExceeded6, tooBig6, udp4, udp6, sctp, synClamped, synOdd, headerOnly4,
+    timeExceeded6, tooBig6, udp4, udp6, sctp, synClamped, synOdd, headerOnly4, bfdUp,
+    bfdPoll, bfdInit,
   ]
 
   private static func octets(_ hex: String) -> [UInt8] { [UInt8](hex: hex) ?? [] }

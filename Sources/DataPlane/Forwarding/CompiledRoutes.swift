@@ -56,6 +56,11 @@ struct CompiledRoutes {
           IPPrefix(host: address.address),
           RouteEntry(kind: .own, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
       }
+      for shared in plan.ports[index].shared {
+        add(
+          IPPrefix(host: shared.address),
+          RouteEntry(kind: .own, port: Int16(index), sealing: -1, nextHop: .unspecifiedIPv6))
+      }
     }
     for (index, port) in plan.ports.enumerated() {
       let live = livePorts[index]
@@ -67,7 +72,7 @@ struct CompiledRoutes {
           pair: Int16(port.pair ?? -1),
           udpPort: port.udpPort, defaultGroup: Int16(port.defaultGroup ?? -1),
           frameSealing: frames.map { add($0) } ?? -1,
-          frameGroup: Int16(frames?.group ?? -1)))
+          frameGroup: Int16(frames?.group ?? -1), takesBFD: plan.bfd.sessions.contains { $0.port == index }))
     }
     for sealing in sealingPlans {
       peerRanges.append((peers.count, sealing.peers.count))

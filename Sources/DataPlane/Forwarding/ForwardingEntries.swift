@@ -21,6 +21,8 @@ struct PortEntry {
   var frameSealing: Int16
   /// Ethernet mode: the group whose opened frames leave here, or -1.
   var frameGroup: Int16
+  /// A neighbour on this port has a BFD session.
+  var takesBFD: Bool
 
   static var untagged: UInt16 { 0xFFFF }
   @inline(__always) func takes(_ destination: MACAddress) -> Bool {

@@ -11,6 +11,8 @@ package protocol RunningGateway: AnyObject, Sendable {
   var status: GatewayStatus { get }
   /// Epochs and counts; nil for a gateway that never seals.
   var keeper: RecordKeeper? { get }
+  /// Tells neighbours (BFD, shared addresses) to send elsewhere; goes on forwarding.
+  func leave()
   /// Receives nothing more, finishes what is under way, and ends the lcores. The gateway is of no use afterwards.
   func stop()
 }
@@ -169,6 +171,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       let error = dpdk_eal_remote_launch(Engine.lcoreEntry, worker, EAL.ealNumber(of: number))
       guard error == 0 else { throw GatewayError("lcore \(number) did not start (error \(-error))") }
     }
+    slowPath.watch(lcoreCounters)
   }
 
   /// - Parameter old: whose forwarding table is taken over where the plan did not change: a rotation of keys does not.
@@ -223,6 +226,8 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   }
 
   var snapshotForStatus: (GatewayPlan, Snapshot) { lock.withLock { _ in (plan, current) } }
+
+  func leave() { slowPath.leave() }
 
   func stop() {
     let isFirst = lock.withLock { _ in

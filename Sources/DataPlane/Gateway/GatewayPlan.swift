@@ -16,6 +16,17 @@ package struct GatewayPlan: Sendable, Equatable {
     }
   }
 
+  /// An address that a pool's members share; see `SlowPathPort.SharedAddress`.
+  package struct Shared: Sendable, Equatable {
+    package var address: IPAddress
+    /// Indices of the BFD sessions with the members that come first.
+    package var after: [Int]
+    package init(address: IPAddress, after: [Int]) {
+      self.address = address
+      self.after = after
+    }
+  }
+
   package struct Port: Sendable, Equatable {
     package var name: String
     /// An interface name, a PCI address or a vdev string ("net_null0,size=64").
@@ -29,6 +40,7 @@ package struct GatewayPlan: Sendable, Equatable {
     package var pair: Int?
     package var addresses: [IPPrefix] = []
     package var neighbours: [Neighbour] = []
+    package var shared: [Shared] = []
     /// The trust group of packets without master key options (an index into the key table).
     package var defaultGroup: Int?
     /// A capture file instead of a link: frames for any MAC address are taken, and a next hop's is made up from its address.
@@ -138,6 +150,27 @@ package struct GatewayPlan: Sendable, Equatable {
     }
   }
 
+  /// Neighbours that watch this gateway by BFD.
+  package struct BFD: Sendable, Equatable {
+    package struct Session: Sendable, Equatable {
+      /// A protected one.
+      package var port: Int
+      package var neighbour: IPAddress
+      /// Milliseconds.
+      package var interval: UInt32
+      package var multiplier: UInt8
+      package init(port: Int, neighbour: IPAddress, interval: UInt32, multiplier: UInt8) {
+        self.port = port
+        self.neighbour = neighbour
+        self.interval = interval
+        self.multiplier = multiplier
+      }
+    }
+    package var sessions: [Session] = []
+    /// Ports without whose link this gateway is of no use to its neighbours.
+    package var tracked: [Int] = []
+  }
+
   package var name: String
   package var deviceID: UInt64
   /// Eight-octet IDs in the packets.
@@ -151,6 +184,7 @@ package struct GatewayPlan: Sendable, Equatable {
   package var policies: [GroupPolicy] = []
   package var clientPools: [ClientPool] = []
   package var connection: Connection?
+  package var bfd = BFD()
   /// Traffic that matches no route passes in clear between the two ports of a bump; elsewhere it is always dropped.
   package var bypassUnmatched = false
   package var mssClamp = true
@@ -159,5 +193,14 @@ package struct GatewayPlan: Sendable, Equatable {
   package init(name: String, deviceID: UInt64) {
     self.name = name
     self.deviceID = deviceID
+  }
+}
+
+extension GatewayPlan.BFD.Session {
+  /// As the slow path knows it.
+  var neighbourWatched: BFDNeighbour {
+    BFDNeighbour(
+      key: NeighbourKey(port: UInt16(port), address: neighbour),
+      settings: BFDSession.Settings(interval: interval &* 1000, multiplier: multiplier))
   }
 }

@@ -65,6 +65,40 @@ package struct GatewayStatus: Sendable, Codable {
     /// Seconds.
     package var age: UInt64
   }
+  package struct BFD: Sendable, Codable {
+    package struct Session: Sendable, Codable {
+      package var port, neighbour, local: String
+      package var state, diagnostic: String
+      /// Nothing while the neighbour is not heard.
+      package var remoteState: String?
+      package var localDiscriminator, remoteDiscriminator: UInt32
+      /// Milliseconds.
+      package var interval: Double
+      package var detection: Double?
+      package var multiplier: UInt8
+      /// Seconds in this state.
+      package var age: UInt64
+      package var flaps: UInt64
+      package var lastFailure: String?
+      package var received, sent: UInt64
+
+      enum CodingKeys: String, CodingKey {
+        case port, neighbour, local, state, diagnostic, interval, detection, multiplier, age, flaps, received, sent
+        case remoteState = "remote_state"
+        case localDiscriminator = "local_discriminator"
+        case remoteDiscriminator = "remote_discriminator"
+        case lastFailure = "last_failure"
+      }
+    }
+    /// Why neighbours are told to send elsewhere.
+    package var hold: String?
+    package var sessions: [Session]
+  }
+  /// An address that a pool's members share.
+  package struct Shared: Sendable, Codable {
+    package var port, address: String
+    package var active: Bool
+  }
   package struct Counter: Sendable, Codable {
     package var sealing: Bool
     package var start: String?
@@ -90,6 +124,8 @@ package struct GatewayStatus: Sendable, Codable {
   package var peers: [Peer]
   package var groups: [Group]
   package var neighbours: [Neighbour]
+  package var bfd: BFD?
+  package var shared: [Shared]?
   package var counter: Counter
   package var capture: Capture?
   package var cache: Cache
@@ -111,6 +147,8 @@ extension Gateway {
     let entries = slowPath.entries()
     var warnings: [String] = []
     if let problem = keeper?.problem { warnings.append(problem.description) }
+    let health = slowPath.health()
+    for lcore in health.stalled { warnings.append("lcore \(lcore) makes no rounds: it forwards nothing") }
     return GatewayStatus(
       name: plan.name, uptime: NodeSystem.clock() - startedAt, engine: Engine.name, ports: portStatus(plan),
       lcores: lcoreCounters.enumerated().map { number, counters in
@@ -132,6 +170,13 @@ extension Gateway {
           port: plan.ports[Int(entry.key.port)].name, address: "\(entry.key.address)", mac: entry.mac.map { "\($0)" },
           state: "\(entry.state)", age: entry.age / 1_000_000_000)
       },
+      bfd: health.sessions.isEmpty ? nil : bfdStatus(plan, health),
+      shared: health.shared.isEmpty
+        ? nil
+        : health.shared.map {
+          GatewayStatus.Shared(
+            port: plan.ports[Int($0.key.port)].name, address: "\($0.key.address)", active: $0.isActive)
+        },
       counter: GatewayStatus.Counter(
         sealing: keeper.map { $0.problem == nil && $0.clockProblem() == nil } ?? false,
         start: settings.time.isConnection ? nil : keeper?.start.description,
@@ -162,6 +207,28 @@ extension Gateway {
         resolved: entry?.mac != nil, mac: entry?.mac.map { "\($0)" },
         sealed: lcoreCounters.reduce(0) { $0 + $1.sealed(toPeer: index) })
     }
+  }
+
+  private func bfdStatus(_ plan: GatewayPlan, _ health: SlowPathThread.Health) -> GatewayStatus.BFD {
+    func milliseconds(_ time: UInt64) -> Double { Double(time / 1000) / 1000 }
+    return GatewayStatus.BFD(
+      hold: health.hold.map { hold in
+        switch hold {
+        case .leaving: "the gateway is going to stop"
+        case .stalled(let lcores): "no rounds of lcore " + lcores.map(String.init).joined(separator: ", ")
+        case .noLink(let ports): "no link on " + ports.map { plan.ports[$0].name }.joined(separator: ", ")
+        }
+      },
+      sessions: health.sessions.map { session in
+        GatewayStatus.BFD.Session(
+          port: plan.ports[Int(session.key.port)].name, neighbour: "\(session.key.address)", local: "\(session.local)",
+          state: "\(session.state)", diagnostic: "\(session.diagnostic)",
+          remoteState: session.remoteState.map { "\($0)" }, localDiscriminator: session.localDiscriminator,
+          remoteDiscriminator: session.remoteDiscriminator, interval: milliseconds(session.transmitInterval),
+          detection: session.detectionTime.map(milliseconds), multiplier: session.multiplier,
+          age: session.age / 1_000_000_000, flaps: session.flaps, lastFailure: session.lastFailure.map { "\($0)" },
+          received: session.received, sent: session.sent)
+      })
   }
 
   private func groupStatus(_ snapshot: Snapshot) -> [GatewayStatus.Group] {

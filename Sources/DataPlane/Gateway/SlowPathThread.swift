@@ -15,8 +15,13 @@ final class SlowPathThread: @unchecked Sendable {
   private var links: [Bool]
   private let ports: [LivePort]
   private let downs: PortDowns
+  /// Of the plan: ports without whose link this gateway is of no use.
+  private var tracked: [Int] = []
+  private var watch = LcoreWatch()
+  private var isLeaving = false
+  private var hold: Hold?
   private var nextTick: UInt64 = 0
-  private var nextLinkCheck: UInt64 = 0
+  private var nextLook: UInt64 = 0
 
   init(
     punted: UnsafeMutableRawPointer, returned: UnsafeMutableRawPointer, pool: UnsafeMutableRawPointer,
@@ -48,7 +53,11 @@ final class SlowPathThread: @unchecked Sendable {
         index: UInt16(index), mac: port.1.mac, mtu: port.0.mtu, vlan: port.0.vlan,
         isProtected: port.0.role == .protected,
         addresses: port.1.addresses(of: port.0),
-        neighbours: port.0.neighbours.map { SlowPathPort.StaticNeighbour(address: $0.address, mac: $0.mac) })
+        neighbours: port.0.neighbours.map { SlowPathPort.StaticNeighbour(address: $0.address, mac: $0.mac) },
+        shared: port.0.shared.map { shared in
+          SlowPathPort.SharedAddress(
+            address: shared.address, after: shared.after.map { plan.bfd.sessions[$0].neighbourWatched.key })
+        })
     }
     var nextHops = Set(plan.peers.map { NeighbourKey(port: UInt16($0.port), address: $0.nextHop) })
     for route in plan.routes {
@@ -61,7 +70,12 @@ final class SlowPathThread: @unchecked Sendable {
     // Files neither ask nor answer.
     if plan.ports.contains(where: \.isCapture) { return }
     lock.withLock { _ in
-      logic.configure(ports: list, nextHops: nextHops, limits: limits, now: Self.now, output: &output)
+      tracked = plan.bfd.tracked
+      let now = Self.now
+      settleHold(now: now)
+      logic.configure(
+        ports: list, nextHops: nextHops, bfd: plan.bfd.sessions.map(\.neighbourWatched), limits: limits, now: now,
+        output: &output)
     }
   }
 
@@ -71,13 +85,15 @@ final class SlowPathThread: @unchecked Sendable {
     let now = Self.now
     lock.withLock { _ in
       for index in 0..<count { if let mbuf = batch[index] { take(mbuf, now: now) } }
-      if now >= nextTick {
+      if now >= nextLook {
+        nextLook = now &+ 20_000_000
+        watch.look(now: now)
+        checkLinks(now: now)
+        settleHold(now: now)
+      }
+      if now >= nextTick || now >= logic.bfdDue {
         nextTick = now &+ 100_000_000
         logic.tick(now: now, output: &output)
-      }
-      if now >= nextLinkCheck {
-        nextLinkCheck = now &+ 500_000_000
-        checkLinks(now: now)
       }
     }
     return count > 0
@@ -100,6 +116,56 @@ final class SlowPathThread: @unchecked Sendable {
       if isUp && !links[index] { logic.linkUp(port: UInt16(index), now: now, output: &output) }
       links[index] = isUp
       downs.set(index, isDown: !isUp)
+    }
+  }
+
+  /// Why neighbours are told to send elsewhere. The most final one counts.
+  enum Hold: Equatable {
+    case leaving
+    case stalled([Int])
+    case noLink([Int])
+
+    var diagnostic: BFDPacket.Diagnostic {
+      switch self {
+      case .leaving: .administrativelyDown
+      case .stalled: .forwardingPlaneReset
+      case .noLink: .concatenatedPathDown
+      }
+    }
+  }
+
+  private func settleHold(now: UInt64) {
+    let down = tracked.filter { !links[$0] }
+    let next: Hold? =
+      isLeaving ? .leaving : !watch.stalled.isEmpty ? .stalled(watch.stalled) : !down.isEmpty ? .noLink(down) : nil
+    guard next != hold else { return }
+    hold = next
+    logic.holdBFD(next?.diagnostic, now: now, output: &output)
+  }
+
+  /// From now on lcores run by themselves, and one that makes no round is noticed.
+  func watch(_ lcores: [Counters]) { lock.withLock { _ in watch = LcoreWatch(lcores, now: Self.now) } }
+
+  /// The gateway is going to stop: neighbours learn it now.
+  func leave() {
+    lock.withLock { _ in
+      isLeaving = true
+      settleHold(now: Self.now)
+    }
+  }
+
+  /// Sessions and shared addresses, why the sessions are held down, and lcores that stand still.
+  struct Health {
+    var sessions: [BFDStatus]
+    var shared: [SharedStatus]
+    var hold: Hold?
+    var stalled: [Int]
+  }
+
+  func health() -> Health {
+    lock.withLock { _ in
+      Health(
+        sessions: logic.bfdStatus(now: Self.now), shared: logic.sharedStatus, hold: hold, stalled: watch.stalled)
     }
   }
 

@@ -173,6 +173,11 @@ extension Worker {
     let info = { (punt: Punt) in
       PuntInfo(punt: punt, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3))
     }
+    if view.ports[port].takesBFD, isBFD(item) {
+      // What a router passed on could come from anywhere, and never fills the slow path's ring (RFC 5082).
+      let hopLimit = mbuf.bytes[item.l3 &+ (item.isIPv4 ? IPv4Header.ttlOffset : IPv6Header.hopLimitOffset)]
+      return hopLimit == BFDPacket.hopLimit ? punt(mbuf, info(.bfd)) : discard(mbuf, .bfd)
+    }
     guard let type else {
       return discard(
         mbuf,
@@ -183,6 +188,14 @@ extension Worker {
     if type == (item.isIPv4 ? ICMPv4.echoRequest : ICMPv6.echoRequest) { return punt(mbuf, info(.echo)) }
     let isError = item.isIPv4 ? ICMPv4.isError(type: type) : ICMPv6.isError(type: type)
     discard(mbuf, isError ? .outerICMP : .unprotected)
+  }
+
+  private func isBFD(_ item: ProtectedItem) -> Bool {
+    let end = item.l3 &+ item.length
+    guard item.protocolNumber == IPProtocol.udp, item.upper <= end,
+      let view = UDPView(UnsafeRawBufferPointer(start: item.mbuf.data + item.upper, count: end &- item.upper).bytes)
+    else { return false }
+    return view.destinationPort == BFDPacket.udpPort
   }
 
   /// Not for one of our addresses: passed in clear only where a bypass route covers its source, and only to the clear

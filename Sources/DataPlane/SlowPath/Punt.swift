@@ -14,6 +14,8 @@ package enum Punt: UInt8, CaseIterable, Sendable {
   case unresolved
   /// An opened packet to one of the gateway's own addresses; an answer is routed like clear traffic.
   case openedEcho
+  /// A frame, as received, to BFD's port at one of the gateway's own addresses.
+  case bfd
 }
 
 /// What the slow path must know beside the octets.

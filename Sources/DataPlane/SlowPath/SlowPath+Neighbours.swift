@@ -144,7 +144,7 @@ extension SlowPath {
 
   /// Gratuitous ARP and unsolicited advertisements: who had these addresses in another place learns the new one.
   mutating func announceAddresses<Output: SlowPathOutput>(of port: SlowPathPort, _ output: inout Output) {
-    for address in port.addresses.map(\.address) {
+    for address in port.addresses.map(\.address) + port.active.sorted() {
       let way: Way
       let length: Int?
       if address.isIPv4 {

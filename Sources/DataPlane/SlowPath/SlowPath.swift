@@ -1,6 +1,6 @@
 import Wire
 
-/// Everything a gateway says for itself: ARP, neighbour discovery, answers to ping, ICMP errors.
+/// Everything a gateway says for itself: ARP, neighbour discovery, answers to ping, ICMP errors, BFD.
 ///
 /// One thread owns it and with it all neighbour state; lcores hand packets over and learn of neighbours by `publish`.
 /// It is free of I/O and of clocks: frames and the time (`now`: nanoseconds of a clock that does not go back) come in,
@@ -11,6 +11,11 @@ package struct SlowPath: Sendable {
   var counts = SlowPathCounters()
   var errorBucket: TokenBucket
   var echoBucket: TokenBucket
+  var bfd: [NeighbourKey: BFDEntry] = [:]
+  /// Why every BFD session is held down; nothing while the gateway forwards.
+  var bfdHold: BFDPacket.Diagnostic?
+  /// Before this time only who comes first answers for a shared address.
+  var sharedFrom: UInt64 = 0
   private var announcements: [UInt16: (left: Int, due: UInt64)] = [:]
   var actions: [NeighbourAction] = []
   /// One generated frame: two VLAN tags and the largest IP packet.
@@ -42,13 +47,17 @@ package struct SlowPath: Sendable {
   /// Takes a configuration over, the first or a reload's: what was learned and is still on a link stays, new addresses are
   /// announced, next hops that are not known are asked for.
   ///
-  /// - Parameter nextHops: of peers and routes, by the port they are reached through; kept resolved for ever.
+  /// - Parameters:
+  ///   - nextHops: of peers and routes, by the port they are reached through; kept resolved for ever.
+  ///   - bfd: neighbours with a BFD session, kept resolved as well.
   package mutating func configure<Output: SlowPathOutput>(
-    ports list: [SlowPathPort], nextHops: Set<NeighbourKey>, limits: SlowPathLimits = SlowPathLimits(), now: UInt64,
-    output: inout Output
+    ports list: [SlowPathPort], nextHops routed: Set<NeighbourKey>, bfd watching: [BFDNeighbour] = [],
+    limits: SlowPathLimits = SlowPathLimits(), now: UInt64, output: inout Output
   ) {
     let before = ports
+    let nextHops = routed.union(watching.map(\.key))
     ports = Dictionary(list.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+    takeOver(before, now: now)
     errorBucket.limit(rate: limits.errorRate, burst: limits.errorBurst)
     echoBucket.limit(rate: limits.echoRate, burst: limits.echoBurst)
     var permanent: [NeighbourKey: MACAddress] = [:]
@@ -68,8 +77,10 @@ package struct SlowPath: Sendable {
     for port in ports.values.sorted(by: { $0.index < $1.index }) {
       let old = before[port.index]
       guard old?.addresses != port.addresses || old?.mac != port.mac || old?.vlan != port.vlan else { continue }
-      announcements[port.index] = (Self.announcementCount, now)
+      announceSoon(port.index, now: now)
     }
+    configureBFD(watching, now: now, &output)
+    settleShared(now: now)
     announce(now: now, &output)
   }
 
@@ -92,22 +103,26 @@ package struct SlowPath: Sendable {
       report(.tooBig(mtu: Int(info.mtu)), about: frame.bytes, info, now: now, &output)
       disposition = .dropped(.tooBig)
     case .unresolved: disposition = resolve(info, held, now: now, &output)
+    case .bfd: disposition = receiveBFD(frame.bytes, info, now: now, &output)
     }
     perform(&output)
     return disposition
   }
 
-  /// Does what is due; call it some ten times a second.
+  /// Does what is due; call it some ten times a second, and when `bfdDue` has come.
   package mutating func tick<Output: SlowPathOutput>(now: UInt64, output: inout Output) {
     neighbours.walk(now: now, &actions)
     perform(&output)
+    tickBFD(now: now, &output)
+    settleShared(now: now)
     announce(now: now, &output)
   }
 
   /// The port's link came up after it was down: announces its addresses again and asks whether its neighbours stayed.
   package mutating func linkUp(port: UInt16, now: UInt64, output: inout some SlowPathOutput) {
     guard ports[port] != nil else { return }
-    announcements[port] = (Self.announcementCount, now)
+    if bfd.keys.contains(where: { $0.port == port }) { waitForOthers(now: now) }
+    announceSoon(port, now: now)
     neighbours.suspect(port: port, now: now, &actions)
     tick(now: now, output: &output)
   }
@@ -161,7 +176,9 @@ package struct SlowPath: Sendable {
     actions.removeAll(keepingCapacity: true)
   }
 
-  private mutating func announce<Output: SlowPathOutput>(now: UInt64, _ output: inout Output) {
+  mutating func announceSoon(_ port: UInt16, now: UInt64) { announcements[port] = (Self.announcementCount, now) }
+
+  mutating func announce<Output: SlowPathOutput>(now: UInt64, _ output: inout Output) {
     guard announcements.values.contains(where: { $0.due <= now }) else { return }
     for (index, state) in announcements.sorted(by: { $0.key < $1.key }) where state.due <= now {
       guard let port = ports[index] else { continue }

@@ -12,6 +12,18 @@ package struct SlowPathPort: Sendable {
     }
   }
 
+  /// An address that every member of a pool takes packets for and that one of them answers for.
+  package struct SharedAddress: Hashable, Sendable {
+    package var address: IPAddress
+    /// The members that come first: while BFD finds one of them up, this gateway does not answer.
+    package var after: [NeighbourKey]
+
+    package init(address: IPAddress, after: [NeighbourKey]) {
+      self.address = address
+      self.after = after
+    }
+  }
+
   package let index: UInt16
   package let mac: MACAddress
   /// The largest IP packet, in octets.
@@ -24,10 +36,13 @@ package struct SlowPathPort: Sendable {
   /// address if the configuration names none.
   package let addresses: [IPPrefix]
   package let neighbours: [StaticNeighbour]
+  package let shared: [SharedAddress]
+  /// The shared addresses that this gateway answers for now.
+  var active: Set<IPAddress> = []
 
   package init(
     index: UInt16, mac: MACAddress, mtu: UInt16, vlan: UInt16? = nil, isProtected: Bool, addresses: [IPPrefix],
-    neighbours: [StaticNeighbour] = []
+    neighbours: [StaticNeighbour] = [], shared: [SharedAddress] = []
   ) {
     self.index = index
     self.mac = mac
@@ -35,6 +50,7 @@ package struct SlowPathPort: Sendable {
     self.vlan = vlan
     self.isProtected = isProtected
     self.neighbours = neighbours
+    self.shared = shared
     let ipv6 = addresses.filter { !$0.address.isIPv4 }
     let linkLocal = IPPrefix(address: IPAddress(linkLocal: mac), length: 64)
     if let linkLocal, !ipv6.isEmpty, !ipv6.contains(where: { $0.address.isLinkLocal }) {
@@ -44,7 +60,9 @@ package struct SlowPathPort: Sendable {
     }
   }
 
-  func owns(_ address: IPAddress) -> Bool { addresses.contains { $0.address == address } }
+  func owns(_ address: IPAddress) -> Bool {
+    addresses.contains { $0.address == address } || active.contains(address)
+  }
 
   /// The own address that is on a link with `address`.
   func prefix(around address: IPAddress) -> IPPrefix? { addresses.first { $0.contains(address) } }

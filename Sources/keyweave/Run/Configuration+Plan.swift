@@ -50,6 +50,22 @@ extension Configuration {
         if let port = portIndex[name], case .seal(let sealing) = action { plan.frames[port] = sealing }
       }
     }
+    if let bfd {
+      plan.bfd.sessions = bfd.sessions.compactMap { session in
+        portIndex[session.port].map {
+          GatewayPlan.BFD.Session(
+            port: $0, neighbour: session.neighbour, interval: session.interval, multiplier: session.multiplier)
+        }
+      }
+      plan.bfd.tracked = bfd.track.compactMap { portIndex[$0] }
+    }
+    for (index, port) in ports.enumerated() {
+      plan.ports[index].shared = port.shared.map { shared in
+        GatewayPlan.Shared(
+          address: shared.address,
+          after: plan.bfd.sessions.indices.filter { shared.after.contains(plan.bfd.sessions[$0].neighbour) })
+      }
+    }
     plan.policies = self.groups.compactMap { policy in
       guard let group = groupIndex[policy.name] else { return nil }
       var forms: Set<PayloadForm> = []

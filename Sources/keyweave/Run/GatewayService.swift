@@ -68,10 +68,22 @@ final class GatewayService: @unchecked Sendable {
     return lines.joined(separator: "\n")
   }
 
+  /// Neighbours are told to send elsewhere, and what they still send is forwarded. A second signal cuts it short.
+  private func drain(_ signals: SignalSet) {
+    let time = lock.withLock { _ in file.configuration.bfd?.drain ?? 0 }
+    guard time > 0 else { return }
+    gateway.leave()
+    let end = ContinuousClock.now + .milliseconds(time)
+    while case let left = ContinuousClock.now.duration(to: end), left > .zero {
+      let signal = signals.next(within: Int(left / .milliseconds(1)) + 1)
+      if signal == SIGTERM || signal == SIGINT { return }
+    }
+  }
+
   /// Until SIGTERM or SIGINT.
   func serve(_ signals: SignalSet) {
     while true {
-      switch signals.next(within: 1) {
+      switch signals.next(within: 1000) {
       case SIGHUP:
         do {
           print(try reload())
@@ -80,6 +92,7 @@ final class GatewayService: @unchecked Sendable {
         }
         fflush(nil)
       case SIGTERM, SIGINT:
+        drain(signals)
         server?.stop()
         source.stop()
         gateway.stop()

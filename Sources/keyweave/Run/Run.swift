@@ -12,8 +12,9 @@ struct Run: ParsableCommand {
     abstract: "Run a gateway until it is told to stop.",
     discussion: """
       SIGHUP, or `keyweave reload`, applies a changed configuration and changed keys without losing a packet, or refuses
-      them whole. SIGTERM and SIGINT stop receiving, finish what is under way and print a summary. `keyweave status` tells
-      what it does.
+      them whole. SIGTERM and SIGINT stop receiving, finish what is under way and print a summary; with BFD neighbours are
+      told first and packets are taken for the time that `bfd.drain` says, unless a second signal comes.
+      `keyweave status` tells what it does.
 
       EXAMPLES
         keyweave check --config gateway-a.yaml && keyweave run --config gateway-a.yaml
@@ -58,10 +59,10 @@ struct SignalSet {
     pthread_sigmask(SIG_BLOCK, &set, nil)
   }
 
-  /// The next signal, or nil after `seconds`.
-  func next(within seconds: Int) -> Int32? {
+  /// The next signal, or nil after so many milliseconds.
+  func next(within milliseconds: Int) -> Int32? {
     var set = set
-    var limit = timespec(tv_sec: seconds, tv_nsec: 0)
+    var limit = timespec(tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000)
     let signal = sigtimedwait(&set, nil, &limit)
     return signal > 0 ? signal : nil
   }

@@ -19,7 +19,7 @@ struct StatusReport {
   }
 
   var lines: [String] {
-    [head, ports, lcores, totals, drops, peers, groups, keys, connectionLines, neighbours, foot]
+    [head, ports, lcores, totals, drops, peers, groups, keys, connectionLines, neighbours, bfd, shared, foot]
       .filter { !$0.isEmpty }
       .flatMap { [""] + $0 }
   }
@@ -119,6 +119,32 @@ struct StatusReport {
       ])
     }
     return table.isEmpty ? [] : table.lines
+  }
+
+  private var bfd: [String] {
+    guard let bfd = status.bfd else { return [] }
+    var table = TextTable(
+      ["BFD", "port", "state", "remote", "interval", "detection", "since", "flaps", "last failure"],
+      right: [4, 5, 6, 7],
+      wrapAt: 100)
+    for session in bfd.sessions {
+      table.add([
+        session.neighbour, session.port, session.state == "Up" ? paint.good("Up") : paint.bad(session.state),
+        session.remoteState ?? "silent", milliseconds(session.interval), session.detection.map(milliseconds) ?? "",
+        Figures.time(Double(session.age)), "\(session.flaps)", session.lastFailure ?? "",
+      ])
+    }
+    return (bfd.hold.map { ["  \(paint.bad("held"))       BFD tells neighbours to send elsewhere: \($0)"] } ?? [])
+      + table.lines
+  }
+
+  private func milliseconds(_ time: Double) -> String { Figures.fixed(time, time < 10 ? 1 : 0) + " ms" }
+
+  private var shared: [String] {
+    (status.shared ?? []).map { address in
+      let state = address.active ? paint.good("answered for here") : "left to the members before"
+      return "  shared     \(address.address) on \(address.port): \(state)"
+    }
   }
 
   private var foot: [String] {

@@ -14,8 +14,15 @@ extension Target {
       let solicitation = Seeds.made(length: 72) { bytes in
         _ = NeighbourMessage.solicitation(for: Seeds.v6(2), from: Seeds.v6(1), mac: Seeds.mac(1)).write(into: &bytes)
       }
+      let watch = Seeds.carried(
+        Seeds.made(length: BFDPacket.length) { bytes in
+          _ = BFDPacket(
+            state: .up, multiplier: 3, myDiscriminator: 1, yourDiscriminator: 2, desiredMinTx: 50_000,
+            requiredMinRx: 50_000
+          ).write(into: &bytes)
+        }, overIPv6: false)
       let carried = seeds.packets.prefix(40).enumerated().map { Seeds.carried($1, overIPv6: $0 % 2 == 0) }
-      return [arp, Seeds.frame(solicitation)] + seeds.payloads.map(Seeds.frame) + carried
+      return [arp, Seeds.frame(solicitation), watch] + seeds.payloads.map(Seeds.frame) + carried
     },
     run: { bytes in
       _ = InnerFlow(frame: bytes)
@@ -59,8 +66,32 @@ extension Target {
     }
     if let datagram = UDPView(bytes) {
       require(datagram.payload.byteCount + UDPHeader.length == datagram.length, "UDP is header and payload")
+      checkBFD(datagram.payload)
+      checkSum(datagram)
     }
     if let message = ICMPView(bytes) { _ = (message.type, message.mtu, message.body.byteCount) }
+  }
+
+  private static func checkBFD(_ bytes: RawSpan) {
+    guard let packet = BFDPacket(bytes) else { return }
+    let written = Seeds.made(length: BFDPacket.length) { bytes in _ = packet.write(into: &bytes) }
+    require(BFDPacket(written.span.bytes) == packet, "BFD reads what it wrote")
+  }
+
+  /// A checksum that is written is right.
+  private static func checkSum(_ datagram: borrowing UDPView) {
+    let (source, destination) = (Seeds.v6(1), Seeds.v6(2))
+    _ = datagram.checksumIsValid(source: source, destination: destination)
+    let header = UDPHeader(
+      sourcePort: datagram.sourcePort, destinationPort: datagram.destinationPort,
+      datagramLength: UInt16(datagram.length))
+    var octets = [UInt8](repeating: 0xA5, count: UDPHeader.length) + datagram.payload.octets
+    var span = octets.mutableSpan
+    var bytes = span.mutableBytes
+    _ = header.write(into: &bytes)
+    let isDone = header.storeChecksum(&bytes, at: 0, source: source, destination: destination)
+    let isRight = UDPView(bytes.bytes)?.checksumIsValid(source: source, destination: destination) ?? false
+    require(isDone && isRight, "a datagram gets the right checksum")
   }
 
   /// What the gateway changes in place keeps right checksums right.
