@@ -23,8 +23,9 @@ extension Configuration {
 
     /// How traffic is sealed.
     package struct Protection: Equatable, Sendable {
-      /// The flow's hash chooses one; empty in mode transport.
+      /// One is chosen for each flow or packet; empty in mode transport.
       package var peers: [String]
+      package var spread: Spread
       package var group: String
       package var mode: Mode
       package var suite: Suite
@@ -39,13 +40,17 @@ extension Configuration {
       package var carriage: Carriage?
     }
 
+    package enum Spread: String, CaseIterable, Sendable {
+      case flow, packet
+    }
+
     package enum DSCP: Equatable, Sendable {
       case copy
       case fixed(UInt8)
     }
 
     package enum Field: String, SectionField {
-      case to, from, action, peers, group, mode, suite, context, options, coffset, ioffset, dscp, carriage
+      case to, from, action, peers, group, mode, suite, context, options, coffset, ioffset, dscp, carriage, spread
       case udpPort = "udp_port"
       case via, port
     }
@@ -79,6 +84,7 @@ extension Configuration.RouteDraft {
     let port = section.value(.port, .name)
     let protecting: [Route.Field] = [
       .peers, .group, .mode, .suite, .context, .options, .coffset, .ioffset, .dscp, .carriage, .udpPort,
+      .spread,
     ]
     var protection: Route.Protection?
     switch action {
@@ -145,7 +151,8 @@ extension Configuration.RouteDraft {
     let offsets = offsets(section)
     guard let group else { return nil }
     return Route.Protection(
-      peers: peers.map(\.value), group: group, mode: mode,
+      peers: peers.map(\.value),
+      spread: section.value(.spread, Kind<Route.Spread>.choice, default: .flow), group: group, mode: mode,
       suite: section.value(.suite, .suite, default: .aes256),
       context: section.value(.context, .context, default: .device),
       sendsOptions: section.value(.options, .boolean, default: true),

@@ -146,6 +146,7 @@ extension Configuration.Route.Action: CustomStringConvertible {
     case .protect(let protection):
       "protect as \(protection.group)"
         + (protection.peers.isEmpty ? ", " : " to \(protection.peers.joined(separator: " or ")), ")
+        + (protection.spread == .packet ? "packet by packet, " : "")
         + "\(protection.mode.rawValue), \(protection.suite == .aes256 ? "AES-256-GCM" : "AES-128-GCM")"
     case .forward(let nextHop, let port): "forward in clear to \(nextHop) by \(port)"
     case .bypass(let nextHop, let port): "BYPASS in clear by \(port)\(nextHop.map { " via \($0)" } ?? "")"

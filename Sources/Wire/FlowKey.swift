@@ -36,6 +36,11 @@ package enum FlowChoice {
     0xC000 | UInt16(truncatingIfNeeded: hash >> 50)
   }
 
+  /// What takes the flow's place when every packet is spread for itself: turn after turn, the upper and the lower half of
+  /// the word take even steps of their own (the square root of 2 and the golden ratio, as fractions of the half), so that
+  /// peers and ports are used equally often at any length of time, and neither follows from the other.
+  @inlinable package static func next(_ turn: UInt64) -> UInt64 { turn &+ 0x6A09_E667_9E37_79B9 }
+
   /// A number below `count`, from the lower bits, so that it does not follow from the port. 0 when `count` is not positive.
   @inlinable package static func index(_ hash: UInt64, below count: Int) -> Int {
     guard count > 0 else { return 0 }

@@ -62,6 +62,7 @@ import Wire
     #expect(protection.context == .device)
     #expect(protection.sendsOptions)
     #expect(protection.dscp == .copy)
+    #expect(protection.spread == .flow)
     #expect(protection.carriage == nil)
     let router = try #require(IPAddress("10.1.0.254"))
     #expect(configuration.routes[1].action == .forward(nextHop: router, port: "clear"))
@@ -151,6 +152,8 @@ import Wire
     ("routes[0].coffset", "17", "routes[0].coffset"),
     ("routes[0].ioffset", "1", "routes[0].ioffset"),
     ("routes[0].dscp", "64", "routes[0].dscp"),
+    ("routes[0].spread", "both", "routes[0].spread"),
+    ("routes[1].spread", "packet", "routes[1].spread"),
     ("routes[1].via", "192.0.2.254", "routes[1].via"),
     ("routes[1].via", "fe80::1", "routes[1].via"),
     ("routes[2].port", "clear", "routes[2].port"),

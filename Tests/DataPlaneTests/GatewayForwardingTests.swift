@@ -189,8 +189,9 @@ extension RingTests {
 
     // MARK: Flows
 
-    @Test func portsAndPeersFollowFlows() throws {
-      let station = try Station(1) { plan in
+    /// A station whose routes lead to four peers, 192.0.2.2 to 192.0.2.5.
+    private static func fourPeers(_ spread: GatewayPlan.Spread) throws -> Station {
+      try Station(1) { plan in
         for number in 3...5 {
           plan.peers.append(
             .init(
@@ -201,9 +202,38 @@ extension RingTests {
         plan.routes = plan.routes.map { route in
           guard case .seal(var sealing) = route.action else { return route }
           sealing.peers = [0, 2, 3, 4]
+          sealing.spread = spread
           return .init(prefix: route.prefix, action: .seal(sealing))
         }
       }
+    }
+
+    /// One flow, packet by packet: every peer gets a quarter at any length of time, and ports do not follow from peers.
+    @Test func packetsOfAFlowSpread() throws {
+      let station = try Self.fourPeers(.packet)
+      var ports: [UInt8: Set<Int>] = [:]
+      var peers: [UInt8: Int] = [:]
+      for number in 1...800 {
+        station.fromHost(Packet.ipv4(from: "10.1.0.2", to: "10.2.0.2", Packet.udp(5000, 53, [1])))
+        let frame = try #require(station.taken().first)
+        let header = Array(frame[14..<42])
+        #expect(Packet.checksum(Array(header.prefix(20))) == 0)
+        ports[header[19], default: []].insert(header.word(at: 20))
+        peers[header[19], default: 0] += 1
+        #expect(peers.values.allSatisfy { abs($0 - number / 4) <= 3 }, "\(peers) of \(number)")
+      }
+      #expect(peers.keys.sorted() == [2, 3, 4, 5])
+      for (peer, ports) in ports {
+        #expect(ports.allSatisfy { (49152...65535).contains($0) } && ports.count > 190, "\(peer)")
+        // All over the range: in each eighth of it, 2048 ports wide, 25 are expected.
+        let eighths = Dictionary(grouping: ports) { ($0 - 49152) / 2048 }
+        #expect(eighths.count == 8 && eighths.values.allSatisfy { (15...35).contains($0.count) }, "\(peer)")
+      }
+      station.finish()
+    }
+
+    @Test func portsAndPeersFollowFlows() throws {
+      let station = try Self.fourPeers(.flow)
       var ports: Set<Int> = []
       var peers: [UInt8: Int] = [:]
       for flow in 0..<800 {

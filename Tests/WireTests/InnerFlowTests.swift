@@ -78,6 +78,16 @@ import Wire
     #expect((byPort + byIndex).allSatisfy { abs($0 - 1024) < 192 })
     #expect(ports.count > 15_000 && ports.allSatisfy { $0 >= 49152 })
     #expect(FlowChoice.index(UInt64.max, below: 3) == 2 && FlowChoice.index(5, below: 0) == 0)
+    // By packet: 2^16 turns from anywhere do the same, and much more evenly.
+    byPort = [Int](repeating: 0, count: 64)
+    byIndex = byPort
+    var turn = UInt64.random(in: 0...UInt64.max)
+    for _ in 0..<65536 {
+      turn = FlowChoice.next(turn)
+      byPort[Int(FlowChoice.sourcePort(turn) - 49152) / 256] += 1
+      byIndex[FlowChoice.index(turn, below: 64)] += 1
+    }
+    #expect((byPort + byIndex).allSatisfy { abs($0 - 1024) < 8 })
     let other = FlowKey.random()
     let first = key.hash(source: source, destination: destination, rest: 17)
     #expect(first != other.hash(source: source, destination: destination, rest: 17))

@@ -115,7 +115,7 @@ struct CompiledRoutes {
         group: sealing.group, mode: sealing.mode, carriage: sealing.carriage,
         udpPort: sealing.udpPort, suite: sealing.suite, context: sealing.context,
         coffset: sealing.coffset, ioffset: sealing.ioffset, dscp: dscp, headerLength: headerLengths[index],
-        firstPeer: peerRanges[index].first, peerCount: peerRanges[index].count,
+        firstPeer: peerRanges[index].first, peerCount: peerRanges[index].count, spread: sealing.spread,
         source: plan.connection?.address ?? .unspecifiedIPv6)
     }
   }

@@ -67,6 +67,7 @@ struct SealingEntry {
   var headerLength: Int
   var firstPeer: Int
   var peerCount: Int
+  var spread: GatewayPlan.Spread
   /// A client's: the only inner source that may seal on its connection.
   var source: IPAddress
 

@@ -6,6 +6,8 @@ package struct GatewayPlan: Sendable, Equatable {
   package enum Mode: UInt8, Sendable { case tunnel, transport, ethernet }
   package enum Carriage: UInt8, Sendable { case udp, ip }
   package enum DSCP: Sendable, Equatable { case copy, fixed(UInt8) }
+  /// What goes one way together: the packets of a flow, or each packet for itself.
+  package enum Spread: UInt8, Sendable { case flow, packet }
 
   package struct Neighbour: Sendable, Equatable {
     package var address: IPAddress
@@ -77,6 +79,8 @@ package struct GatewayPlan: Sendable, Equatable {
     package var mode: Mode = .tunnel
     /// Transport mode has none: the packet's own header takes it on.
     package var peers: [Int] = []
+    /// Over the peers, and over the paths to them that UDP source port and flow label choose.
+    package var spread: Spread = .flow
     package var suite: Suite = .aes256
     package var context: KeyContext = .device
     package var options = true

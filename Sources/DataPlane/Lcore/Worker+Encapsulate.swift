@@ -15,7 +15,7 @@ struct PendingSeal {
 
 /// Tunnel and Ethernet mode: outer headers and security header in front, room for the ICV behind.
 ///
-/// 1. the peer, by the flow's hash
+/// 1. the peer, by the flow's hash, or the next one for each packet
 /// 2. hop limit
 /// 3. does it fit? If not: ICMP to the source where fragments are not allowed, else the outer packet is fragmented; MSS of
 ///    a SYN
@@ -27,9 +27,17 @@ extension Worker {
     let sealing = view.sealings + index
     if sealing.pointee.mode == .transport { return encapsulateTransport(item, sealing: index, port: port) }
     guard sealing.pointee.mode == .tunnel else { return discard(item.mbuf, .noRoute) }
-    let hash = item.flow.hash(flowKey)
+    let hash = choice(item.flow, sealing)
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
     encapsulate(item, sealing: index, port: port, peer: peerIndex, hash: hash)
+  }
+
+  /// What chooses peer, UDP source port and flow label.
+  @inline(__always)
+  mutating func choice(_ flow: InnerFlow, _ sealing: UnsafePointer<SealingEntry>) -> UInt64 {
+    guard sealing.pointee.spread == .packet else { return flow.hash(flowKey) }
+    turn = FlowChoice.next(turn)
+    return turn
   }
 
   /// Steps 2 to 5, towards a peer that is chosen.
@@ -154,7 +162,7 @@ extension Worker {
     let index = Int(view.ports[port].frameSealing)
     guard index >= 0, let flow = InnerFlow(frame: mbuf.bytes.bytes) else { return discard(mbuf, .malformedFrame) }
     let sealing = view.sealings + index
-    let hash = flow.hash(flowKey)
+    let hash = choice(flow, sealing)
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
     wrap(
       mbuf, payloadLength: mbuf.length, prefix: PayloadInfoHeader.length, sealing: index, peer: peerIndex, hash: hash,

@@ -102,7 +102,7 @@ extension Worker {
 
     mbuf.keep(from: 0, count: item.l3 &+ item.length)
     guard mbuf.reserve(front: added, back: SecurityHeader.icvLength) else { return discard(mbuf, .noBuffer) }
-    let hash = item.flow.hash(flowKey)
+    let hash = choice(item.flow, sealing)
     let nextHeader = item.flow.protocolNumber
     let old = mbuf.data
     dpdk_pktmbuf_set(

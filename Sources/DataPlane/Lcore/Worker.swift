@@ -41,6 +41,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let lookup: PrefixLookup
   /// Low 16 bits: the identification of outer IPv4 packets that may be fragmented.
   var identification: UInt32
+  /// The last choice of a sealing that spreads by packet.
+  var turn: UInt64
 
   // What one burst needs, made once.
   let received: UnsafeMutablePointer<Mbuf?>
@@ -89,6 +91,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     self.reassembler = reassembler
     lookup = PrefixLookup()
     identification = UInt32.random(in: 0...UInt32.max)
+    turn = UInt64.random(in: 0...UInt64.max)
     received = .allocate(capacity: Self.burst)
     received.initialize(repeating: nil, count: Self.burst)
     clear = .allocate(capacity: Self.burst)

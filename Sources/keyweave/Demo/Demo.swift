@@ -6,12 +6,15 @@ import Glibc
 struct Demo: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo",
-    abstract: "Two hosts talk through two gateways on this machine; ends with PASS or FAIL.",
+    abstract: "Hosts talk through gateways on this machine; ends with PASS or FAIL.",
     discussion: """
       Makes network namespaces, needs no root and leaves nothing behind, also when it is killed.
 
+      SCENARIOS
+        basic    two hosts, two gateways: DNS, ping, curl, iperf3, jumbo frames, rotating keys
+
       EXAMPLES
-        keyweave demo                      everything, under a minute
+        keyweave demo                      the basic one, under a minute
         keyweave demo --quick              without the jumbo run
         keyweave demo --keep               leaves the lab up to play with
         keyweave demo --capture f.pcapng   keeps what crossed the fabric
@@ -29,16 +32,22 @@ struct Demo: ParsableCommand {
   @Flag(help: "Print the report as one JSON object; progress goes to standard error.")
   var json = false
 
-  @Flag(help: "Only the first run (MTU 1500).")
+  @Flag(help: "Without the jumbo run of the basic scenario.")
   var quick = false
 
-  @Option(help: ArgumentHelp("Keep the first run's capture of the fabric.", valueName: "file"))
+  @Option(help: ArgumentHelp("Keep the capture of the fabric.", valueName: "file"))
   var capture: String?
+
+  @Option(help: "What to show, see above.")
+  var scenario = DemoScenarioName.basic
 
   @Option(help: .hidden)
   var inside: Int32?
 
   func validate() throws {
+    if quick, scenario != .basic {
+      throw ValidationError("--quick: only the basic scenario has a jumbo run to leave out")
+    }
     guard let capture else { return }
     let directory = URL(fileURLWithPath: capture).deletingLastPathComponent().path
     guard access(directory, W_OK) == 0 else {
@@ -49,7 +58,7 @@ struct Demo: ParsableCommand {
   func run() throws {
     let code: Int32
     do {
-      code = try inside.map { try DemoScript.perform(self, door: $0) ? 0 : 1 } ?? enter()
+      code = try inside.map { try scenario.perform(self, door: $0) ? 0 : 1 } ?? enter()
     } catch {
       FileHandle.standardError.write(Data("\(error)\n".utf8))
       code = ExitCodes.failure.rawValue
@@ -67,7 +76,7 @@ struct Demo: ParsableCommand {
 
   /// The same command again, for the inside.
   private var arguments: [String] {
-    var words = ["demo"]
+    var words = ["demo", "--scenario", scenario.rawValue]
     if keep { words.append("--keep") }
     if json { words.append("--json") }
     if quick { words.append("--quick") }

@@ -1,15 +1,6 @@
 import DataPlane
 
 extension DemoReport {
-  /// The topology, as the demo draws it.
-  static let topology = """
-          host A                gateway A                       gateway B                host B
-      ┌───────────────┐       ┌─────────────┐    fabric     ┌─────────────┐       ┌───────────────┐
-      │ 10.1.0.2      ├───────┤ 10.1.0.1    │   encrypted   │    10.2.0.1 ├───────┤ 10.2.0.2      │
-      │ 2001:db8:1::2 │ clear │   192.0.2.1 ╞═══════════════╡ 192.0.2.2   │ clear │ 2001:db8:2::2 │
-      └───────────────┘       └─────────────┘   UDP 4500    └─────────────┘       └───────────────┘
-    """
-
   /// The report for people, at most 100 columns wide.
   func lines(_ paint: Paint) -> [String] {
     var lines: [String] = []
@@ -49,19 +40,21 @@ extension DemoRun {
   }
 
   fileprivate func gatewayLines(_ paint: Paint) -> [String] {
+    let isPair = gateways.allSatisfy { $0.lost != nil }
     var table = TextTable(
-      ["gateway", "engine", "in", "out", "dropped", "sealed", "opened", "lost under way", ""],
-      right: [2, 3, 4, 5, 6, 7])
+      ["gateway", "engine", "in", "out", "dropped", "sealed", "opened"] + (isPair ? ["lost under way", ""] : [""]),
+      right: isPair ? [2, 3, 4, 5, 6, 7] : [2, 3, 4, 5, 6])
     for counts in gateways {
       let totals = counts.totals
-      table.add([
-        counts.gateway, counts.engine, Figures.count(totals.in), Figures.count(totals.out), Figures.count(totals.drops),
-        Figures.count(totals.sealed), Figures.count(totals.opened), Figures.count(counts.lost),
-        counts.passed ? paint.good("ok") : paint.bad("FAIL"),
-      ])
+      let verdict = counts.passed ? paint.good("ok") : paint.bad("FAIL")
+      table.add(
+        [
+          counts.gateway + (counts.wasKilled ? ", killed" : ""), counts.engine, Figures.count(totals.in),
+          Figures.count(totals.out), Figures.count(totals.drops), Figures.count(totals.sealed),
+          Figures.count(totals.opened),
+        ] + (isPair ? [counts.lost.map { Figures.count($0) } ?? ""] : []) + [verdict])
     }
-    var lines =
-      table.lines + ["  ok: in = out + dropped, nothing refused; lost: sealed by one, not opened by the other"]
+    var lines = table.lines + notes.map { "  \($0)" }
     for counts in gateways {
       let reasons = counts.drops.filter { $0.value > 0 }.sorted { $0.key < $1.key }
       guard !reasons.isEmpty else { continue }
@@ -72,7 +65,7 @@ extension DemoRun {
   }
 
   fileprivate func searchLines(_ paint: Paint) -> [String] {
-    var table = TextTable(["clear text searched for", "clear side of B", "fabric", ""], right: [1, 2])
+    var table = TextTable(["clear text searched for", clearSide, "fabric", ""], right: [1, 2])
     for search in searches {
       table.add([
         search.what, Figures.count(search.inClear), Figures.count(search.inFabric),

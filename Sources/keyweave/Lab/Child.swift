@@ -81,9 +81,7 @@ final class Child {
   static func run(
     _ command: [String], log: String, deadline: Double = 20, environment: [String: String] = [:]
   ) throws(LabError) -> Finished {
-    let child = try start(command, log: log, environment: environment)
-    let ending = child.wait(deadline: deadline)
-    return Finished(command: command, ending: ending, output: child.outputText, errors: child.errorText)
+    try start(command, log: log, environment: environment).finish(deadline: deadline)
   }
 
   /// Waits for its end; at the deadline (seconds from now) its whole process group is killed.
@@ -94,6 +92,12 @@ final class Child {
       if Clock.seconds - start > deadline { return kill() }
       usleep(2000)
     }
+  }
+
+  /// Waits like `wait` and gathers what it wrote.
+  func finish(deadline: Double) -> Finished {
+    let ending = wait(deadline: deadline)
+    return Finished(command: command, ending: ending, output: outputText, errors: errorText)
   }
 
   /// Asks it to end and waits; kills it when it has not ended within `grace` seconds.

@@ -51,15 +51,16 @@ extension Lab {
 
     private func perform() throws(LabError) -> Int32 {
       if let inside { _ = fcntl(inside, F_SETFD, FD_CLOEXEC) }
-      let sizes = Lab.Sizes(host: mtu, fabric: mtu > 1500 ? 9216 : mtu)
-      var lab = try Lab(sizes: sizes)
+      let lab = try Lab(Pair.topology, sizes: LabSizes(host: mtu, fabric: mtu > 1500 ? 9216 : mtu))
       try Lab.makeKeys(at: "\(Lab.directory)/keys.yaml")
-      let gateways = [LabGateway(side: Lab.a, other: Lab.b), LabGateway(side: Lab.b, other: Lab.a)]
-      for gateway in gateways {
-        try gateway.configure(LabGateway.Plan(sizes: sizes))
-        try gateway.start(in: &lab)
+      var gateways: [LabGateway] = []
+      for side in Pair.sides {
+        let gateway = LabGateway(side.gateway)
+        try gateway.configure(Pair.text(of: side), in: lab)
+        try gateway.start(in: lab)
+        try gateway.awaitReady()
+        gateways.append(gateway)
       }
-      for gateway in gateways { try gateway.awaitReady() }
       let child = try Child.start(
         program,
         environment: [

@@ -2,39 +2,58 @@ import Foundation
 import Identity
 import Vault
 
-/// Three controllers for the lab's gateways: certificates by an authority of the lab's own, stores in its folder, in a
-/// namespace that both gateways reach by links beside the fabric.
+/// Controllers for the lab's gateways: certificates by an authority of the lab's own, stores in its folder, in a namespace
+/// that every gateway reaches by a link beside the fabric.
 struct LabControllers {
+  /// One authority with one root key.
   struct Controller {
     let name: String
     let rootKey: String
     let level: String
-    let port: Int
+    var epochPeriod = 600
+    /// The first number it gives; nil: it is no identity authority.
+    var firstDeviceID: String?
+    var servesClients = false
   }
 
-  static let all = [
-    Controller(name: "region", rootKey: "region1", level: "trust-region", port: 8441),
-    Controller(name: "users", rootKey: "hpc", level: "user-group", port: 8442),
-    Controller(name: "tasks", rootKey: "train", level: "task-group", port: 8443),
-  ]
+  /// A trust group as a member's configuration names it.
+  struct Group {
+    let name: String
+    let controllers: [String]
+    var isDefault = true
+  }
+
   static let namespace = "controllers"
+  static let domain = "lab.example"
   private static let address = "10.9.0.1"
-  private static let domain = "lab.example"
   static let administrator = "\(Lab.directory)/administrator.yaml"
 
+  let all: [Controller]
+  private let lab: Lab
+  private let authority: CertificateAuthority
   private var processes: [Child] = []
 
-  /// Makes certificates and configurations, starts all three and enrols the gateways.
-  init(in lab: inout Lab) throws(LabError) {
-    try lab.shell(Self.wires)
-    try Self.makeFiles()
-    for controller in Self.all {
+  /// Makes certificates and configurations, lays a link to each of `gateways` and starts all controllers.
+  init(_ all: [Controller], gateways: [String], in lab: Lab) throws(LabError) {
+    self.all = all
+    self.lab = lab
+    try lab.build(Self.network(gateways))
+    authority = try Self.attempt {
+      try CertificateAuthority.create(directory: "\(Lab.directory)/ca", trustDomain: Self.domain, days: 1)
+      return try CertificateAuthority(directory: "\(Lab.directory)/ca")
+    }
+    try makeFiles()
+    for gateway in gateways {
+      try issue("dpu/\(gateway)", gateway)
+      try Self.attempt { try WrappingKeySource.file("\(Lab.directory)/\(gateway).kek").create() }
+    }
+    for controller in all {
       let command = [
         Sandbox.program, "controller", "--config", "\(Lab.directory)/\(controller.name).yaml", "--create-wrapping-key",
       ]
       processes.append(try lab.start(in: Self.namespace, command))
     }
-    for (controller, process) in zip(Self.all, processes) {
+    for (controller, process) in zip(all, processes) {
       let start = Clock.seconds
       while !process.outputText.contains("ready on https://") {
         guard process.isRunning, Clock.seconds - start < 15 else {
@@ -43,26 +62,35 @@ struct LabControllers {
         usleep(10_000)
       }
     }
-    for controller in Self.all {
-      for side in Lab.sides {
-        let enrolled = try Self.run(
-          in: &lab,
-          [
-            "members", "enrol", "--controller", controller.name, "--certificate",
-            "\(Lab.directory)/\(side.gateway).pem",
-            "--root-key", controller.rootKey,
-          ])
-        guard enrolled.succeeded else { throw .failed("\(side.gateway) cannot be enrolled:\n\(enrolled.account)") }
-      }
+  }
+
+  func stop() { for process in processes { process.stop() } }
+
+  /// Lets a gateway in at these controllers, to have their root keys.
+  func enrol(_ gateway: String, at controllers: [String], pool: String? = nil) throws(LabError) {
+    for controller in all where controllers.contains(controller.name) {
+      let enrolled = try administer(
+        [
+          "members", "enrol", "--controller", controller.name, "--certificate", "\(Lab.directory)/\(gateway).pem",
+          "--root-key", controller.rootKey,
+        ] + (pool.map { ["--pool", $0] } ?? []))
+      guard enrolled.succeeded else { throw .failed("\(gateway) cannot be enrolled:\n\(enrolled.account)") }
     }
   }
 
   /// One of the administrator's commands.
-  static func run(in lab: inout Lab, _ command: [String]) throws(LabError) -> Finished {
-    try lab.run(in: namespace, [Sandbox.program] + command + ["--config", administrator])
+  func administer(_ command: [String]) throws(LabError) -> Finished {
+    try lab.run(in: Self.namespace, [Sandbox.program] + command + ["--config", Self.administrator])
   }
 
-  func stop() { for process in processes { process.stop() } }
+  /// A certificate in the lab's directory.
+  @discardableResult
+  func issue(_ path: String, _ name: String) throws(LabError) -> PublicKeyPin {
+    try Self.attempt {
+      guard let id = SPIFFEID("spiffe://\(Self.domain)/\(path)") else { throw LabError.failed("no name: \(path)") }
+      return try authority.issue(id: id, out: "\(Lab.directory)/\(name)", days: 1)
+    }
+  }
 
   /// Milliseconds since 1970 at which a controller last promoted a generation, out of its audit log.
   static func promotion(by controller: Controller) -> Double? {
@@ -77,99 +105,106 @@ struct LabControllers {
     return entries.last { $0.action == "promote" }?.time
   }
 
-  private static func makeFiles() throws(LabError) {
+  private static func attempt<Value>(_ body: () throws -> Value) throws(LabError) -> Value {
     do {
-      let authority = "\(Lab.directory)/ca"
-      try CertificateAuthority.create(directory: authority, trustDomain: domain, days: 1)
-      let ca = try CertificateAuthority(directory: authority)
-      func issue(_ path: String, _ name: String) throws -> PublicKeyPin {
-        guard let id = SPIFFEID("spiffe://\(domain)/\(path)") else { throw LabError.failed("no name: \(path)") }
-        return try ca.issue(id: id, out: "\(Lab.directory)/\(name)", days: 1)
-      }
-      let pin = try issue("admin/demo", "administrator")
-      for side in Lab.sides { _ = try issue("dpu/\(side.gateway)", side.gateway) }
-      for controller in all {
-        _ = try issue("controller/\(controller.name)", controller.name)
-        try Lab.write(configuration(of: controller, pin: pin), to: "\(Lab.directory)/\(controller.name).yaml")
-      }
-      try Lab.write(
-        """
-        certificate: administrator.pem
-        key: administrator.key
-        authority: ca/ca.pem
-        controllers:
-        \(members(indent: "  "))
-
-        """, to: administrator)
-      for side in Lab.sides { try WrappingKeySource.file("\(Lab.directory)/\(side.gateway).kek").create() }
+      return try body()
     } catch let error as LabError {
       throw error
     } catch { throw .failed("\(error)") }
   }
+}
 
-  private static func configuration(of controller: Controller, pin: PublicKeyPin) -> String {
-    """
-    name: \(controller.name)
-    listen: "\(address):\(controller.port)"
-    certificate: \(controller.name).pem
-    key: \(controller.name).key
-    authority: ca/ca.pem
-    wrapping_key: { file: \(controller.name).kek }
-    store: { file: \(controller.name).db }
-    audit_file: \(controller.name).audit.jsonl
-    \(controller.name == "region" ? "identity_authority: { first_device_id: \"00000001\" }" : "")
-    administrators:
-      - { id: "spiffe://\(domain)/admin/demo", public_keys: ["\(pin)"] }
-    root_keys:
-      - { name: \(controller.rootKey), level: \(controller.level), epoch_period: 600s, lifetime: 24h }
-
-    """
+/// What they and their members are configured with.
+extension LabControllers {
+  private func port(of controller: Controller) -> Int {
+    8441 + (all.firstIndex { $0.name == controller.name } ?? 0)
   }
 
-  private static func members(indent: String) -> String {
-    all.map { controller in
-      "\(indent)- { name: \(controller.name), url: \"https://\(address):\(controller.port)\", "
-        + "id: \"spiffe://\(domain)/controller/\(controller.name)\" }"
+  private func makeFiles() throws(LabError) {
+    let pin = try issue("admin/demo", "administrator")
+    for controller in all {
+      try issue("controller/\(controller.name)", controller.name)
+      try Lab.write(configuration(of: controller, pin: pin), to: "\(Lab.directory)/\(controller.name).yaml")
+    }
+    try Lab.write(
+      """
+      certificate: administrator.pem
+      key: administrator.key
+      authority: ca/ca.pem
+      controllers:
+      \(endpoints(all, indent: "  "))
+
+      """, to: Self.administrator)
+  }
+
+  private func configuration(of controller: Controller, pin: PublicKeyPin) -> String {
+    let period = "epoch_period: \(controller.epochPeriod)s, lifetime: 24h"
+    return """
+      name: \(controller.name)
+      listen: "\(Self.address):\(port(of: controller))"
+      certificate: \(controller.name).pem
+      key: \(controller.name).key
+      authority: ca/ca.pem
+      wrapping_key: { file: \(controller.name).kek }
+      store: { file: \(controller.name).db }
+      audit_file: \(controller.name).audit.jsonl
+      \(controller.firstDeviceID.map { "identity_authority: { first_device_id: \"\($0)\" }" } ?? "")
+      administrators:
+        - { id: "spiffe://\(Self.domain)/admin/demo", public_keys: ["\(pin)"] }
+      root_keys:
+        - { name: \(controller.rootKey), level: \(controller.level), \(period), clients: \(controller.servesClients) }
+
+      """
+  }
+
+  private func endpoints(_ controllers: [Controller], indent: String) -> String {
+    controllers.map { controller in
+      "\(indent)- { name: \(controller.name), url: \"https://\(Self.address):\(port(of: controller))\", "
+        + "id: \"spiffe://\(Self.domain)/controller/\(controller.name)\" }"
     }.joined(separator: "\n")
   }
 
-  /// What a gateway's configuration says instead of a keys file.
-  static func keyAgent(of side: Lab.Side) -> String {
-    """
-    identity: { controller: region, record: \(side.gateway).agent.record }
-    key_agent:
-      certificate: \(side.gateway).pem
-      key: \(side.gateway).key
-      authority: ca/ca.pem
-      state: \(side.gateway).state
-      wrapping_key: { file: \(side.gateway).kek }
-      controllers:
-    \(members(indent: "    "))
-      trust_groups:
-        - name: demo
-          default: true
-          epoch_period: 600s
-          root_keys: [\(all.map { "\($0.name)/\($0.rootKey)" }.joined(separator: ", "))]
-    """
-  }
-
-  /// A link to each gateway; the controllers' address is none of them.
-  private static var wires: String {
-    let links = Lab.sides.map { side in
-      """
-      ip link add name to-\(side.letter) netns \(namespace) type veth peer name control netns \(side.gateway)
-      ip -n \(namespace) address add 10.9.\(side.number).1/24 dev to-\(side.letter)
-      ip -n \(namespace) link set to-\(side.letter) up
-      ip -n \(side.gateway) address add 10.9.\(side.number).2/24 dev control
-      ip -n \(side.gateway) link set control up
-      ip -n \(side.gateway) route add \(address)/32 via 10.9.\(side.number).1
-      """
+  /// What a gateway's configuration says instead of a keys file. The first controller that is an identity authority says
+  /// who it is.
+  func keyAgent(of gateway: String, groups: [Group]) -> String {
+    let mine = all.filter { controller in groups.contains { $0.controllers.contains(controller.name) } }
+    let lines = groups.map { group in
+      let controllers = mine.filter { group.controllers.contains($0.name) }
+      let keys = controllers.map { "\($0.name)/\($0.rootKey)" }.joined(separator: ", ")
+      return "    - { name: \(group.name), default: \(group.isDefault), "
+        + "epoch_period: \(controllers.first?.epochPeriod ?? 600)s, root_keys: [\(keys)] }"
     }
     return """
-      ip netns add \(namespace)
-      ip -n \(namespace) link set lo up
-      ip -n \(namespace) address add \(address)/32 dev lo
-      \(links.joined(separator: "\n"))
+      identity:
+        controller: \(mine.first { $0.firstDeviceID != nil }?.name ?? "")
+        record: \(gateway).agent.record
+      key_agent:
+        certificate: \(gateway).pem
+        key: \(gateway).key
+        authority: ca/ca.pem
+        state: \(gateway).state
+        wrapping_key: { file: \(gateway).kek }
+        controllers:
+      \(endpoints(mine, indent: "    "))
+        trust_groups:
+      \(lines.joined(separator: "\n"))
       """
+  }
+
+  /// The address of a gateway's own end of its link to the controllers, by its place in the list.
+  static func managementAddress(_ place: Int) -> String { "10.9.\(place + 1).2" }
+
+  /// A link to each gateway; the controllers' address is none of them, and the links lead to each other too.
+  private static func network(_ gateways: [String]) -> Topology {
+    var network = Topology(nodes: [.init(name: namespace, kind: .router, loopback: "\(address)/32")])
+    for (place, gateway) in gateways.enumerated() {
+      let hub = "10.9.\(place + 1).1"
+      network.wires.append(
+        .init(
+          .management, .init(node: namespace, device: "to-\(place + 1)", addresses: ["\(hub)/24"]),
+          .init(node: gateway, device: "control", addresses: ["\(managementAddress(place))/24"])))
+      network.routes.append(.init(gateway, "10.9.0.0/16 via \(hub)"))
+    }
+    return network
   }
 }

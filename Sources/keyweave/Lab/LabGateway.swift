@@ -7,77 +7,57 @@ import Keys
 
 /// One gateway of the lab: its configuration file, its process, its control socket.
 final class LabGateway {
-  let side: Lab.Side
-  private let other: Lab.Side
+  let name: String
   private var process: Child?
 
-  init(side: Lab.Side, other: Lab.Side) {
-    self.side = side
-    self.other = other
-  }
+  init(_ name: String) { self.name = name }
 
-  /// How one run is set up.
-  struct Plan {
-    var sizes: Lab.Sizes
-    /// The port it captures and the file's name; nil captures nothing.
+  /// What its configuration says beside its name, control socket and ports; every element is one of YAML's.
+  struct Text {
+    /// Who it is and where its keys come from.
+    var keys: String
+    /// The group of packets without options, by protected port, where it is not the default one.
+    var defaultGroups: [String: String] = [:]
+    var peers: [String] = []
+    var routes: [String] = []
+    var groups: [String] = []
+    /// The port it captures and the file; nil captures nothing.
     var capture: (port: String, file: String)?
     /// The capture stops growing here, so that a demo's disk use is bounded.
     var captureLimit = 160 << 20
-    /// The outer family of the tunnel.
-    var outerIPv6 = false
-    var carriage = "udp"
-    /// Its keys come from `LabControllers`, not from a file.
-    var hasKeyAgent = false
   }
 
-  var configuration: String { "\(Lab.directory)/\(side.gateway).yaml" }
-  var socket: String { "\(Lab.directory)/\(side.gateway).sock" }
+  var configuration: String { "\(Lab.directory)/\(name).yaml" }
+  var socket: String { "\(Lab.directory)/\(name).sock" }
   var log: String { (process?.outputText ?? "") + (process?.errorText ?? "") }
   var isRunning: Bool { process?.isRunning ?? false }
   var pid: pid_t { process?.pid ?? 0 }
 
   /// Writes the configuration file that a person would write.
-  func configure(_ plan: Plan) throws(LabError) {
-    let keys =
-      plan.hasKeyAgent
-      ? LabControllers.keyAgent(of: side)
-      : "identity: { device_id: 0000000\(side.letter), member: 0, record: \(side.gateway).record }\nkeys: keys.yaml"
-    var text = """
-      name: \(side.gateway)
-      \(keys)
-      control_socket: \(socket)
-      ports:
-        - name: clear
-          device: clear
-          role: clear
-          mtu: \(plan.sizes.host)
-          addresses: [\(side.gatewayIPv4)/24, "\(side.gatewayIPv6)/64"]
-        - name: fabric
-          device: fabric
-          role: protected
-          mtu: \(plan.sizes.fabric)
-          addresses: [\(side.fabricIPv4)/24, "\(side.fabricIPv6)/64"]
-          default_group: demo
-      peers:
-        - { name: \(other.gateway), address: "\(plan.outerIPv6 ? other.fabricIPv6 : other.fabricIPv4)", \
-      carriage: \(plan.carriage) }
-      routes:
-        - { to: \(other.prefixIPv4), peers: [\(other.gateway)], group: demo }
-        - { to: "\(other.prefixIPv6)", peers: [\(other.gateway)], group: demo }
-      groups:
-        - { name: demo, may_speak: [\(other.prefixIPv4), "\(other.prefixIPv6)"], forms: [tunnel] }
-
-      """
-    if let capture = plan.capture {
-      text += "capture: { port: \(capture.port), file: \(capture.file), max_octets: \(plan.captureLimit) }\n"
+  func configure(_ text: Text, in lab: Lab) throws(LabError) {
+    let ports = lab.topology.ports(of: name).map { use, end in
+      let addresses = end.addresses.map { "\"\($0)\"" }.joined(separator: ", ")
+      let role = use == .clear ? "clear" : "protected"
+      let group = text.defaultGroups[end.device].map { ", default_group: \($0)" } ?? ""
+      return "{ name: \(end.device), device: \(end.device), role: \(role), mtu: \(lab.sizes.mtu(use)), "
+        + "addresses: [\(addresses)]\(group) }"
     }
-    try Lab.write(text, to: configuration)
+    let sections = [("ports", ports), ("peers", text.peers), ("routes", text.routes), ("groups", text.groups)]
+    var lines = ["name: \(name)", text.keys, "control_socket: \(socket)"]
+    for (section, elements) in sections where !elements.isEmpty {
+      lines.append("\(section):")
+      lines += elements.map { "  - \($0)" }
+    }
+    if let capture = text.capture {
+      lines.append("capture: { port: \(capture.port), file: \(capture.file), max_octets: \(text.captureLimit) }")
+    }
+    try Lab.write(lines.joined(separator: "\n") + "\n", to: configuration)
   }
 
   /// Starts `keyweave run`.
-  func start(in lab: inout Lab) throws(LabError) {
+  func start(in lab: Lab) throws(LabError) {
     process = try lab.start(
-      in: side.gateway, [Sandbox.program, "run", "--config", configuration],
+      in: name, [Sandbox.program, "run", "--config", configuration],
       environment: ["RUNTIME_DIRECTORY": Lab.directory])
   }
 
@@ -89,12 +69,35 @@ final class LabGateway {
       if (try? status()) != nil { return }
       usleep(20_000)
     }
-    throw .failed("\(side.gateway) does not answer on \(socket); its last lines:\n\(lastLines)")
+    throw .failed("\(name) does not answer on \(socket); its last lines:\n\(lastLines)")
   }
 
   /// What the gateway says of itself over its control socket.
   func status() throws -> GatewayStatus {
     try GatewayStatus.ask(at: [socket], timeout: 3)
+  }
+
+  /// The same, where it must answer.
+  func answer() throws(LabError) -> GatewayStatus {
+    do {
+      return try status()
+    } catch { throw .failed("\(name) does not say how it is: \(error); its last lines:\n\(lastLines)") }
+  }
+
+  /// Takes a changed configuration up.
+  func reload(in lab: Lab) throws(LabError) {
+    let reloaded = try lab.run(in: name, [Sandbox.program, "reload", "--socket", socket])
+    guard reloaded.succeeded else { throw .failed("\(name) does not reload:\n\(reloaded.account)") }
+  }
+
+  /// Waits until it has keys to seal with.
+  func awaitKeys(deadline: Double = 15) throws(LabError) {
+    let start = Clock.seconds
+    while Clock.seconds - start < deadline {
+      if let status = try? status(), status.groups.contains(where: { $0.sealEpoch != nil }) { return }
+      usleep(20_000)
+    }
+    throw .failed("\(name) got no keys; its last lines:\n\(lastLines)")
   }
 
   /// The generation of a root key that its lcores seal with.
@@ -103,9 +106,18 @@ final class LabGateway {
     return status?.keyAgent?.controllers.flatMap(\.rootKeys).first { $0.name == rootKey }?.current
   }
 
+  /// The connection that it has as an outside client.
+  var connection: ConnectionStatus? { (try? ServiceStatus.ask(at: [socket], timeout: 3))?.connection }
+
+  /// SIGTERM, without waiting for its end.
+  func askToStop() { if isRunning { Glibc.kill(pid, SIGTERM) } }
+
   /// SIGTERM: it drains, closes its capture and ends.
   @discardableResult
   func stop() -> Child.Ending? { process?.stop(grace: 8) }
+
+  /// SIGKILL: whatever it held is gone.
+  func kill() { process?.stop(signal: SIGKILL) }
 
   var lastLines: String {
     log.split(separator: "\n").suffix(12).map { "  \($0)" }.joined(separator: "\n")
@@ -113,13 +125,6 @@ final class LabGateway {
 }
 
 extension Lab {
-  /// Writes a file that only we can read.
-  static func write(_ text: String, to path: String) throws(LabError) {
-    let made = FileManager.default.createFile(
-      atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
-    guard made else { throw .failed("cannot write \(path): \(String(cString: strerror(errno)))") }
-  }
-
   /// Root keys for both gateways, fresh for each lab: what `keyweave keys new --group demo` makes.
   static func makeKeys(at path: String) throws(LabError) {
     let template = KeysFile.Template(groups: ["demo"], levels: [.trustRegion], epochPeriod: 600, generations: 2)

@@ -146,6 +146,7 @@ extension Configuration.Route.Action {
       var sealing = GatewayPlan.Sealing(group: group)
       sealing.mode = protection.mode.planned
       sealing.peers = protection.peers.compactMap { peers[$0] }
+      sealing.spread = protection.spread == .packet ? .packet : .flow
       sealing.suite = protection.suite
       sealing.context = protection.context
       sealing.options = protection.sendsOptions

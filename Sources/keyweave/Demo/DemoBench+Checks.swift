@@ -1,7 +1,7 @@
 import Foundation
 
 /// The programs that talk through the gateways, and what is read from their answers.
-extension DemoScript {
+extension DemoBench {
   /// The 16 octets that fill every ping: the capture is searched for them.
   static let pingPattern = "keyweave ping ok"
   /// A label of every name that is asked for.
@@ -9,28 +9,28 @@ extension DemoScript {
   static let header = "X-Keyweave-Demo: a-header-in-clear-text"
 
   /// `ping` with packets of `size` octets, IP header included, that may not be fragmented.
-  mutating func ping(_ name: String, _ address: String, size: Int) throws(LabError) -> DemoCheck {
+  func ping(_ name: String, _ address: String, size: Int) throws(LabError) -> DemoCheck {
     narrator.say(name)
     let count = 20
     let finished = try lab.run(
-      in: "host-a", Self.pingCommand(address, size: size, count: count, interval: "0.02"), deadline: 15)
+      in: client, Self.pingCommand(address, size: size, count: count, interval: "0.02"), deadline: 15)
     let received = finished.output.number(before: " received") ?? 0
     let average = finished.output.split(separator: "\n").last { $0.hasPrefix("rtt") }?
       .split(separator: "/").dropFirst(4).first.map { "\($0) ms" }
-    return check(
+    return DemoCheck(
       name, sent: "\(count) requests", arrived: "\(received) answers", rate: average ?? "", passed: received == count,
       finished)
   }
 
   /// A ping that cannot fit: somebody must say what would.
-  mutating func tooBig(_ name: String, _ address: String, size: Int) throws(LabError) -> DemoCheck {
+  func tooBig(_ name: String, _ address: String, size: Int) throws(LabError) -> DemoCheck {
     narrator.say(name)
     let finished = try lab.run(
-      in: "host-a", Self.pingCommand(address, size: size, count: 3, interval: "0.1"), deadline: 15)
+      in: client, Self.pingCommand(address, size: size, count: 3, interval: "0.1"), deadline: 15)
     let text = finished.output + finished.errors
     let mtu = text.number(after: "mtu = ") ?? text.number(after: "mtu=") ?? text.number(after: "mtu: ")
     let passed = mtu.map { $0 >= 1280 && $0 < size } ?? false
-    return check(
+    return DemoCheck(
       name, sent: "\(size) octets", arrived: mtu.map { "told: MTU \($0)" } ?? "not told", passed: passed, finished)
   }
 
@@ -44,82 +44,126 @@ extension DemoScript {
   }
 
   /// Questions and answers of a real name server: datagrams of 60 and 480 octets.
-  mutating func names(count: Int) throws(LabError) -> DemoCheck {
+  func names(count: Int, from server: String) throws(LabError) -> DemoCheck {
     let name = "DNS over UDP, 60 and 480 octets"
     narrator.say(name)
     let script = """
       i=0; while [ $i -lt \(count) ]; do i=$((i+1)); \
-      busybox nslookup -type=txt host-$i.\(Self.nameLabel).example \(Lab.b.hostIPv4); done
+      busybox nslookup -type=txt host-$i.\(Self.nameLabel).example \(server); done
       """
-    let finished = try lab.run(in: "host-a", ["sh", "-c", script])
+    let finished = try lab.run(in: client, ["sh", "-c", script])
     let answers = finished.output.components(separatedBy: "text = ").count - 1
-    return check(
+    return DemoCheck(
       name, sent: "\(count) questions", arrived: "\(answers) answers", passed: answers == count, finished)
   }
 
   /// The whole file with curl, compared by checksum.
-  mutating func download(_ name: String, from host: String) throws(LabError) -> DemoCheck {
+  func download(_ name: String, from server: String) throws(LabError) -> DemoCheck {
     narrator.say("\(name): \(Figures.size(DemoFile.size))")
-    let file = "\(Lab.directory)/downloaded"
-    let finished = try lab.run(
-      in: "host-a",
-      [
-        "curl", "-sS", "--fail", "--max-time", "30", "--connect-timeout", "5", "-H", Self.header, "-o", file,
-        "-w", "%{size_download} %{speed_download}", "http://\(host)/\(DemoFile.name)",
-      ], deadline: 40)
+    return try finishDownload(name, try startDownload(from: server))
+  }
+
+  /// A download under way, slowed down to `rate` octets per second where there is one.
+  struct Download {
+    let child: Child
+    let file: String
+    let rate: Int?
+  }
+
+  func startDownload(from server: String, rate: Int? = nil) throws(LabError) -> Download {
+    downloads += 1
+    let file = "\(Lab.directory)/downloaded-\(downloads)"
+    let limit = rate.map { ["--limit-rate", "\($0)"] } ?? []
+    let child = try lab.start(
+      in: client,
+      ["curl", "-sS", "--fail", "--max-time", "30", "--connect-timeout", "5", "-H", Self.header, "-o", file] + limit + [
+        "-w", "%{size_download} %{speed_download}", "http://\(server)/\(DemoFile.name)",
+      ])
+    return Download(child: child, file: file, rate: rate)
+  }
+
+  /// `underWay`: what was to happen during the download did.
+  func finishDownload(_ name: String, _ download: Download, underWay: Bool = true) throws(LabError) -> DemoCheck {
+    let finished = download.child.finish(deadline: 40)
     let numbers = finished.output.split(separator: " ").compactMap { Double($0) }
-    let sums = try lab.run(in: "host-a", ["sha256sum", DemoFile.served, file])
+    let sums = try lab.run(in: client, ["sha256sum", DemoFile.served, download.file])
     let digests = sums.output.split(separator: "\n").compactMap { $0.split(separator: " ").first }
     let equal = digests.count == 2 && digests[0] == digests[1]
-    unlink(file)
-    return check(
+    unlink(download.file)
+    let speed = numbers.count > 1 ? Figures.rate(numbers[1] * 8) : ""
+    return DemoCheck(
       name, sent: "\(Figures.size(DemoFile.size)) by httpd",
-      arrived: Figures.size(Int(numbers.first ?? 0)) + (equal ? ", same SHA-256" : ", other SHA-256"),
-      rate: numbers.count > 1 ? Figures.rate(numbers[1] * 8) : "", passed: finished.succeeded && equal, finished)
+      arrived: Figures.size(Int(numbers.first ?? 0)) + (equal ? ", same SHA-256" : ", other SHA-256")
+        + (underWay ? "" : ", ended too early"),
+      rate: speed, passed: finished.succeeded && equal && underWay, finished)
   }
 
   /// TCP as fast as it goes.
-  mutating func stream(_ name: String, to address: String, seconds: Int) throws(LabError) -> DemoCheck {
+  func stream(_ name: String, to address: String, seconds: Int) throws(LabError) -> DemoCheck {
     narrator.say("\(name), \(seconds) s")
     let finished = try lab.run(
-      in: "host-a", ["iperf3", "-J", "-c", address, "-t", "\(seconds)", "--connect-timeout", "3000"],
+      in: client, ["iperf3", "-J", "-c", address, "-t", "\(seconds)", "--connect-timeout", "3000"],
       deadline: Double(seconds) + 10)
     let end = IperfReport(finished.output)
     let sent = end?.sent?.bytes ?? 0
     let received = end?.received?.bytes ?? 0
     let again = end?.sent?.retransmits ?? 0
-    return check(
+    return DemoCheck(
       name, sent: Figures.size(Int(sent)),
       arrived: Figures.size(Int(received)) + (again > 0 ? ", \(Figures.count(again)) sent again" : ""),
       rate: Figures.rate(end?.received?.bitsPerSecond ?? 0), passed: finished.succeeded && received > 0, finished)
   }
 
-  /// UDP at a fixed rate; one datagram in a hundred lost on the way is too many. What host B's own socket had no room for,
-  /// when its program did not get the processor in time, arrived there and is not the gateways' loss.
-  mutating func datagrams(_ name: String, to address: String, size: Int, rate: Int) throws(LabError) -> DemoCheck {
+  /// UDP at a fixed rate; one datagram in a hundred lost on the way is too many.
+  func datagrams(
+    _ name: String, to address: String, on server: String, size: Int, rate: Int
+  ) throws(LabError) -> DemoCheck {
     let name = "\(name), \(size) octets"
     narrator.say("\(name), 3 s at \(Figures.rate(Double(rate)))")
-    let before = try overflows(in: "host-b")
-    let finished = try lab.run(
-      in: "host-a",
+    return try finishDatagrams(
+      name, try startDatagrams(to: address, on: server, size: size, rate: rate, seconds: 3), permille: 10)
+  }
+
+  /// Datagrams under way to a host, whose sockets had lost so many before.
+  struct Datagrams {
+    let child: Child
+    let server: String
+    let overflows: Int
+  }
+
+  func startDatagrams(
+    to address: String, on server: String, size: Int, rate: Int, seconds: Int
+  ) throws(LabError) -> Datagrams {
+    let overflows = try overflows(in: server)
+    let child = try lab.start(
+      in: client,
       [
-        "iperf3", "-J", "-u", "-c", address, "-b", "\(rate)", "-l", "\(size)", "-t", "3", "--connect-timeout", "3000",
-      ], deadline: 13)
-    let overflows = try overflows(in: "host-b") - before
+        "iperf3", "-J", "-u", "-c", address, "-b", "\(rate)", "-l", "\(size)", "-t", "\(seconds)",
+        "--connect-timeout", "3000",
+      ])
+    return Datagrams(child: child, server: server, overflows: overflows)
+  }
+
+  /// `permille` may be lost on the way. What the server's own socket had no room for, when its program did not get the
+  /// processor in time, arrived there and is not the gateways' loss.
+  func finishDatagrams(_ name: String, _ datagrams: Datagrams, permille: Int) throws(LabError) -> DemoCheck {
+    let finished = datagrams.child.finish(deadline: 20)
+    let overflows = try overflows(in: datagrams.server) - datagrams.overflows
     let sum = IperfReport(finished.output)?.datagrams
     let packets = Int(sum?.packets ?? 0)
     let lost = Int(sum?.lostPackets ?? 0)
     let onTheWay = max(0, lost - overflows)
     let fate =
-      lost > 0 && onTheWay == 0 ? "\(Figures.count(lost)) lost in host B" : "\(Figures.count(onTheWay)) lost"
-    return check(
-      name, sent: "\(Figures.count(packets)) datagrams", arrived: "\(Figures.count(max(0, packets - lost))), \(fate)",
-      rate: Figures.rate(sum?.bitsPerSecond ?? 0),
-      passed: finished.succeeded && packets > 0 && lost < packets && onTheWay * 100 <= packets, finished)
+      lost > 0 && onTheWay == 0
+      ? "\(Figures.count(lost)) lost in \(datagrams.server)" : "\(Figures.count(onTheWay)) lost"
+    return DemoCheck(
+      name, sent: "\(Figures.count(packets)) datagrams",
+      arrived: "\(Figures.count(max(0, packets - lost))), \(fate)", rate: Figures.rate(sum?.bitsPerSecond ?? 0),
+      passed: finished.succeeded && packets > 0 && lost < packets && onTheWay * 1000 <= packets * permille, finished)
   }
 
   /// Datagrams that a host's sockets had no room for.
-  mutating func overflows(in host: String) throws(LabError) -> Int {
+  func overflows(in host: String) throws(LabError) -> Int {
     let text = try lab.run(in: host, ["cat", "/proc/net/snmp", "/proc/net/snmp6"]).output
     let lines = text.split(separator: "\n").map { $0.split(whereSeparator: \.isWhitespace) }
     // /proc/net/snmp has a line of names, then a line of numbers; /proc/net/snmp6 a name and a number per line.
@@ -128,14 +172,6 @@ extension DemoScript {
     let four = place.flatMap { place in udp.last.flatMap { $0.count > place ? Int($0[place]) : nil } } ?? 0
     let six = lines.first { $0.first == "Udp6RcvbufErrors" }?.last.flatMap { Int($0) } ?? 0
     return four + six
-  }
-
-  /// A check with, when it failed, everything that helps to understand why.
-  func check(
-    _ name: String, sent: String, arrived: String, rate: String = "", passed: Bool, _ finished: Finished
-  ) -> DemoCheck {
-    DemoCheck(
-      name: name, sent: sent, arrived: arrived, rate: rate, passed: passed, account: passed ? nil : finished.account)
   }
 }
 
