@@ -73,7 +73,7 @@ let package = Package(
     .target(
       name: "DataPlane",
       dependencies: ["CDPDK", "COpenSSL", "Keys", "Wire"] + (ipsecMB ? ["CIPsecMB"] : []),
-      exclude: (ipsecMB ? [] : ["Engines/IPsecMBEngine.swift"]) + (floor ? [] : ["Engines/FloorEngine.swift"]),
+      exclude: (ipsecMB ? [] : ["Engines/IPsecMB"]) + (floor ? [] : ["Engines/FloorEngine.swift"]),
       swiftSettings: engines),
     .target(
       name: "Control", dependencies: ["Keys", "Wire", .product(name: "Yams", package: "Yams")], swiftSettings: swift),

@@ -25,7 +25,7 @@ extension KeyTable {
     var group = group
     group.isDefault = false
     let table = try KeyTable([group], with: primitives)
-    let derivation = try KeyDerivation()
+    let derivation = KeyDerivation()
     let scratch = try LockedMemory(octets: KeyDerivation.keySize)
     return try requests.map { wanted in
       guard let master = table.master(ofGroup: 0, generations: wanted.generations), !master.isGranted else {

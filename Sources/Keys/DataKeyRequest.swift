@@ -24,29 +24,31 @@ public import Wire  // public: what uses it is inlined into the lcore loop
   }
 
   @inlinable var isFromSourceAddress: Bool { variant.context == .sourceAddress }
-  /// AES blocks per stage: one for each 128 bits of key.
-  @inlinable var blocks: Int { variant.suite == .aes256 ? 2 : 1 }
+  /// Whether the key has 16 octets, not 32.
+  @inlinable var isShort: Bool { variant.suite == .aes128 }
   /// L: the key's length in bits.
-  @inlinable var bits: UInt64 { variant.suite == .aes256 ? 256 : 128 }
+  @inlinable var bits: UInt64 { isShort ? 128 : 256 }
 }
 
-// The KDF's input (wire format, section 2), as blocks of 16 octets.
+// The KDF's input (wire format, section 2) with i = 1, as blocks of 16 octets.
 extension DataKeyRequest {
   /// i | 'E' | 0x40 + V | 0 | ID | Epoch | L: all of the input in the contexts of one block.
-  @inlinable func onlyBlock(_ i: Int) -> SIMD16<UInt8> { firstBlock(i, tail: bits) }
+  @inlinable var onlyBlock: SIMD16<UInt8> { firstBlock(tail: bits) }
 
   /// The same head, then the address's first two octets.
-  @inlinable func firstBlock(_ i: Int) -> SIMD16<UInt8> { firstBlock(i, tail: source.high &>> 48) }
+  @inlinable var firstBlock: SIMD16<UInt8> { firstBlock(tail: source.high &>> 48) }
 
   /// The address's other 14 octets | L.
   @inlinable var secondBlock: SIMD16<UInt8> {
     Self.block(source.high &<< 16 | source.low &>> 48, source.low &<< 16 | bits)
   }
 
-  @inlinable func firstBlock(_ i: Int, tail: UInt64) -> SIMD16<UInt8> {
+  /// What makes 2 of the counter 1 in a block's first octet.
+  @inlinable static var nextCounter: SIMD16<UInt8> { block(3 &<< 56, 0) }
+
+  @inlinable func firstBlock(tail: UInt64) -> SIMD16<UInt8> {
     let head =
-      UInt64(truncatingIfNeeded: i) &<< 56 | UInt64(UInt8(ascii: "E")) &<< 48
-      | UInt64(0x40 | variant.rawValue) &<< 40 | id &>> 32
+      1 &<< 56 | UInt64(UInt8(ascii: "E")) &<< 48 | UInt64(0x40 | variant.rawValue) &<< 40 | id &>> 32
     return Self.block(head, id &<< 32 | UInt64(epoch) &<< 16 | tail)
   }
 

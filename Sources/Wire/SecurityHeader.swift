@@ -69,6 +69,8 @@ package struct SecurityHeader: Sendable, BitwiseCopyable {
   @inlinable package var clearLength: Int { Int(coffset) &* 4 }
   /// Octets of payload not even authenticated.
   @inlinable package var unprotectedLength: Int { Int(ioffset) &* 4 }
+  /// Octets that are authenticated but not encrypted, this header among them.
+  @inlinable package var aadLength: Int { Int(length) &+ clearLength &- unprotectedLength }
 }
 
 // Layout, for the data plane that keeps a header ready and changes a few fields for each packet.

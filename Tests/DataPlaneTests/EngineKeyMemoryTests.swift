@@ -31,6 +31,8 @@ import Wire
     let slot = try EngineSlot(engine)
     let key = try SecretOctets(suite.keyLength)
     engine.expand(key.start, suite: suite, into: slot.memory)
+    // With OpenSSL the key waits in the slot until the first packet.
+    _ = slot.seal([1, 2, 3], suite: suite, nonce: [UInt8](repeating: 4, count: 12), aad: [5])
 
     let found = try ProcessMemory.occurrences(of: key.bytes)
     let allowed = addresses(which == .openSSL ? OpenSSLEngine.keyArena.locked : slot.bytes)
@@ -48,6 +50,62 @@ import Wire
     #expect(try ProcessMemory.occurrences(of: roundKeys.bytes) == [])
   }
 
+  /// A key that waits for its first packet, and one that did not get that far.
+  @Test(arguments: EngineDecision.Engine.allCases)
+  func anUnusedKeyGoesToo(_ which: EngineDecision.Engine) throws {
+    let engine = try makeEngine(which)
+    defer { engine.shutdown() }
+    let slot = try EngineSlot(engine)
+    let key = try SecretOctets(32)
+    engine.expand(key.start, suite: .aes256, into: slot.memory)
+    let found = try ProcessMemory.occurrences(of: key.bytes)
+    #expect(!found.isEmpty && found.allSatisfy { addresses(slot.bytes).contains($0) })
+    engine.eraseSlot(slot.memory)
+    #expect(try ProcessMemory.occurrences(of: key.bytes) == [])
+  }
+
+  /// Keys, round keys and hash keys of a batch are in its slots and nowhere else, a compiler's spilled registers included,
+  /// and gone with the burst. The larger packets come first, so that the last batch leaves much of a slot as it was.
+  @Test(arguments: EngineDecision.Engine.allCases, [Suite.aes256, .aes128])
+  func batchIsOnlyWhereItMayBe(_ which: EngineDecision.Engine, _ suite: Suite) throws {
+    let engine = try makeEngine(which)
+    defer { engine.shutdown() }
+    let batch = try EngineBatch(engine)
+    let width = batch.slots.count
+    var secrets: [SecretOctets] = []
+    var sources: [SecretOctets] = []
+    for text in [1420, 100] {
+      let keys = try SecretOctets(32 * width)
+      let uses = [KeyUse](repeating: KeyUse(suite: suite, text: text, aad: 40), count: width)
+      engine.expandBatch(keys.start, for: uses, count: width, into: batch.memory)
+      sources.append(keys)
+      for slot in Set([0, width - 1]) {
+        _ = batch.slots[slot].seal([1, 2, 3], suite: suite, nonce: [UInt8](repeating: 4, count: 12), aad: [5])
+        secrets.append(try SecretOctets(copying: keys.start + 32 * slot, suite.keyLength))
+        guard which != .openSSL else { continue }
+        // The last round key, the first power of the hash key, and the last that the larger packet needs.
+        for offset in [suite == .aes256 ? 224 : 160, 992] + (text == 1420 ? [240] : []) {
+          secrets.append(try SecretOctets(copying: batch.slots[slot].memory + offset, 16))
+        }
+      }
+    }
+    let allowed = ([batch.bytes, OpenSSLEngine.keyArena.locked] + sources.map(\.bytes)).map(addresses)
+    let copies = secrets.map { addresses($0.bytes) }
+    for secret in secrets {
+      let found = try ProcessMemory.occurrences(of: secret.bytes)
+      #expect(found.allSatisfy { place in (allowed + copies).contains { $0.contains(place) } })
+    }
+    // The search finds what there is: the last packet's key, in its slot too unless OpenSSL keeps it.
+    let last = try ProcessMemory.occurrences(of: secrets[secrets.count - (which == .openSSL ? 1 : 3)].bytes)
+    #expect(last.contains { place in allowed.prefix(2).contains { $0.contains(place) } })
+    for source in sources { explicit_bzero(source.start, source.bytes.count) }
+    engine.eraseBatch(batch.memory, count: width, largest: 1420)
+    for secret in secrets {
+      let found = try ProcessMemory.occurrences(of: secret.bytes)
+      #expect(found.allSatisfy { place in copies.contains { $0.contains(place) } })
+    }
+  }
+
   /// AES-128 has fewer round keys: those of the AES-256 key before it must not stay behind them.
   @Test(arguments: EngineDecision.Engine.allCases, [Suite.aes256, .aes128])
   func changeOfSuiteLeavesNothing(_ which: EngineDecision.Engine, _ suite: Suite) throws {
@@ -57,6 +115,7 @@ import Wire
     var random = SystemRandomNumberGenerator()
     let key = (0..<suite.keyLength).map { _ in UInt8.random(in: .min ... .max, using: &random) }
     slot.expand(key, suite)
+    _ = slot.seal([1, 2, 3], suite: suite, nonce: [UInt8](repeating: 4, count: 12), aad: [5])
     let memory = which == .openSSL ? OpenSSLEngine.keyArena.locked : slot.bytes
     let schedule = try #require(offset(of: key, in: memory))
     // The last round key, from which AES-128's, and with the one before it AES-256's, can be computed backwards.
@@ -75,6 +134,7 @@ import Wire
     let key = (0..<32).map { _ in UInt8.random(in: .min ... .max, using: &random) }
     var slot: EngineSlot? = try EngineSlot(engine)
     slot?.expand(key, .aes256)
+    _ = slot?.seal([1, 2, 3], suite: .aes256, nonce: [UInt8](repeating: 4, count: 12), aad: [5])
     #expect(offset(of: key, in: OpenSSLEngine.keyArena.locked) != nil)
     slot = nil
     #expect(offset(of: key, in: OpenSSLEngine.keyArena.locked) == nil)
@@ -167,6 +227,12 @@ private final class SecretOctets {
     start = .allocate(byteCount: count, alignment: 64)
     bytes = UnsafeRawBufferPointer(start: start, count: count)
     try #require(getentropy(start, count) == 0)
+  }
+
+  init(copying place: UnsafeRawPointer, _ count: Int) throws {
+    start = .allocate(byteCount: count, alignment: 64)
+    bytes = UnsafeRawBufferPointer(start: start, count: count)
+    start.copyMemory(from: place, byteCount: count)
   }
 
   deinit {

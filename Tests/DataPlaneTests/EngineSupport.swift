@@ -17,16 +17,26 @@ func makeEngine(_ which: EngineDecision.Engine) throws -> any AEADEngine {
 final class EngineSlot {
   let engine: any AEADEngine
   let memory: UnsafeMutableRawPointer
+  private let isOwner: Bool
 
   init(_ engine: any AEADEngine) throws {
     self.engine = engine
     // Dirty, as any memory may be before prepareSlot.
     memory = .allocate(byteCount: engine.slotSize, alignment: 64)
     memset(memory, 0xff, engine.slotSize)
+    isOwner = true
     try engine.prepareSlot(memory)
   }
 
+  /// One of a batch.
+  fileprivate init(_ engine: any AEADEngine, in batch: UnsafeMutableRawPointer) {
+    self.engine = engine
+    memory = batch
+    isOwner = false
+  }
+
   deinit {
+    guard isOwner else { return }
     engine.releaseSlot(memory)
     memory.deallocate()
   }
@@ -68,6 +78,38 @@ final class EngineSlot {
     let all = UnsafeRawBufferPointer(start: work, count: total)
     #expect(all.prefix(margin).allSatisfy { $0 == 0xa5 } && all.suffix(margin).allSatisfy { $0 == 0xa5 })
     return (Array(all.dropFirst(margin).dropLast(margin)), result)
+  }
+}
+
+/// A batch of slots, as an lcore has them.
+final class EngineBatch {
+  let engine: any AEADEngine
+  let memory: UnsafeMutableRawPointer
+  let slots: [EngineSlot]
+
+  init(_ engine: some AEADEngine) throws {
+    self.engine = engine
+    let (width, size) = (type(of: engine).batchWidth, engine.slotSize)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: width * size, alignment: 64)
+    memset(memory, 0xff, width * size)
+    for index in 0..<width { try engine.prepareSlot(memory + index * size) }
+    self.memory = memory
+    slots = (0..<width).map { EngineSlot(engine, in: memory + $0 * size) }
+  }
+
+  deinit {
+    for slot in slots { engine.releaseSlot(slot.memory) }
+    memory.deallocate()
+  }
+
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: slots.count * engine.slotSize) }
+
+  /// As many keys as there are slots, or fewer; each of 32 octets or of 16.
+  func expand(_ keys: [(key: [UInt8], use: KeyUse)]) {
+    var octets = [UInt8]()
+    for key in keys { octets += (key.key + [UInt8](repeating: 0, count: 32)).prefix(32) }
+    engine.expandBatch(octets, for: keys.map(\.use), count: keys.count, into: memory)
+    octets.withUnsafeMutableBytes { if let base = $0.baseAddress { explicit_bzero(base, $0.count) } }
   }
 }
 

@@ -36,6 +36,40 @@ import Wire
     }
   }
 
+  /// Bursts of keys for one packet each: any mixture of suites, lengths and offsets comes out as the other engine makes it.
+  @Test(arguments: Which.allCases, Which.allCases)
+  func batchesAgreeWithTheOther(_ which: Which, _ other: Which) throws {
+    let (engine, reference) = (try makeEngine(which), try makeEngine(other))
+    defer {
+      engine.shutdown()
+      reference.shutdown()
+    }
+    let (batch, slot) = (try EngineBatch(engine), try EngineSlot(reference))
+    var random = RepeatableGenerator(seed: 6)
+    for round in 0..<600 {
+      let packets = (0..<Int.random(in: 1...batch.slots.count, using: &random)).map { _ in
+        let suite = round % 3 == 0 ? Suite.aes256 : round % 3 == 1 ? .aes128 : Bool.random(using: &random) ? .aes128 : .aes256
+        let length = Int.random(in: 0...(round % 5 == 0 ? 9216 : 800), using: &random)
+        let aad = Int.random(in: 4...(round % 7 == 0 ? 287 : 50), using: &random) * 4
+        return (suite: suite, key: random.octets(suite.keyLength), clear: random.octets(length), aad: random.octets(aad))
+      }
+      batch.expand(packets.map { ($0.key, KeyUse(suite: $0.suite, text: $0.clear.count, aad: $0.aad.count)) })
+      for (packet, own) in zip(packets, batch.slots) {
+        let nonce = random.octets(12)
+        slot.expand(packet.key, packet.suite)
+        let sealed = own.seal(packet.clear, suite: packet.suite, nonce: nonce, aad: packet.aad)
+        let opened = slot.open(sealed.text, tag: sealed.tag, suite: packet.suite, nonce: nonce, aad: packet.aad)
+        try #require(opened == packet.clear, "\(packet.suite), \(packet.clear.count), AAD \(packet.aad.count)")
+        let back = own.open(sealed.text, tag: sealed.tag, suite: packet.suite, nonce: nonce, aad: packet.aad)
+        try #require(back == packet.clear)
+        var wrong = sealed.tag
+        wrong[Int.random(in: 0...15, using: &random)] ^= 1
+        let forged = own.open(sealed.text, tag: wrong, suite: packet.suite, nonce: nonce, aad: packet.aad)
+        #expect(forged == nil)
+      }
+    }
+  }
+
   @Test(arguments: Which.allCases)
   func everyAADLength(_ which: Which) throws {
     let engine = try makeEngine(which)

@@ -1,6 +1,7 @@
 import DataPlane
 import Foundation
 import Keys
+import Support
 import Testing
 import Wire
 
@@ -28,6 +29,82 @@ import Wire
     // The files were read whole.
     #expect(vectors.count { $0.clear != nil } == 379)
     #expect(vectors.count { $0.clear == nil } == 154)
+  }
+
+  /// The same vectors, a batch of them at a time, with keys that are expanded for these packets only.
+  @Test(arguments: EngineDecision.Engine.allCases)
+  func gcmInBatches(_ which: EngineDecision.Engine) throws {
+    let engine = try makeEngine(which)
+    defer { engine.shutdown() }
+    let batch = try EngineBatch(engine)
+    let vectors = try Vectors<GCMVector>.load("aes-gcm.json")
+    var checked = 0
+    for first in stride(from: 0, to: vectors.count, by: batch.slots.count) {
+      // Neighbours in the file are alike: these come from all over it, both suites in one batch.
+      let some = (first..<min(first + batch.slots.count, vectors.count)).map { vectors[$0 * 101 % vectors.count] }
+      let keys = try some.map { vector in
+        let use = KeyUse(suite: vector.suite, text: vector.sealed.count / 2, aad: vector.aad.count / 2)
+        return (key: try octets(vector.key), use: use)
+      }
+      batch.expand(keys)
+      for (slot, vector) in zip(batch.slots, some) {
+        let (nonce, aad, sealed, tag) = try (
+          octets(vector.nonce), octets(vector.aad), octets(vector.sealed), octets(vector.tag)
+        )
+        let clear = try vector.clear.map { try octets($0) }
+        #expect(slot.open(sealed, tag: tag, suite: vector.suite, nonce: nonce, aad: aad) == clear, "\(vector.id)")
+        if let clear {
+          let result = slot.seal(clear, suite: vector.suite, nonce: nonce, aad: aad)
+          #expect(result.text == sealed && result.tag == tag, "\(vector.id)")
+        }
+        checked += 1
+      }
+    }
+    #expect(checked == 533 && vectors.count % 101 != 0)
+  }
+
+  /// The KDF through every engine's blocks, all 400 inputs in one burst per master key, and in bursts of one context.
+  @Test(arguments: EngineDecision.Engine.allCases)
+  func kdf(_ which: EngineDecision.Engine) throws {
+    let engine = try makeEngine(which)
+    defer { engine.shutdown() }
+    let file = VectorFile.folder.appending(path: "data-key-kdf.json")
+    let cases = try JSONDecoder().decode(KDFFile.self, from: Data(contentsOf: file)).cases
+    #expect(cases.count == 400)
+    let place = UnsafeMutableRawPointer.allocate(byteCount: MasterKey.stride, alignment: 64)
+    defer { place.deallocate() }
+    for known in cases {
+      let master = MasterKey.write(try octets(known.masterKey), serial: 1, with: engine, at: place)
+      // The case itself stands in the middle of a burst of others.
+      let requests = try ([cases[0], cases[7], known, cases[8], cases[9]]).map { try $0.request() }
+      var keys = [UInt8](repeating: 0xee, count: 32 * requests.count)
+      derive(requests, under: master, with: engine, into: &keys)
+      let key = try octets(known.dataKey)
+      #expect(Array(keys[64..<96]) == key + [UInt8](repeating: 0, count: 32 - key.count))
+    }
+  }
+
+  private func derive(
+    _ requests: [DataKeyRequest], under master: MasterKey, with engine: some AEADEngine, into keys: inout [UInt8]
+  ) {
+    KeyDerivation().derive(requests, count: requests.count, under: master, with: engine, into: &keys)
+  }
+
+  private struct KDFFile: Decodable {
+    struct Case: Decodable {
+      let masterKey, id, source, dataKey: String
+      let v: UInt8
+      let epoch: UInt16
+
+      func request() throws -> DataKeyRequest {
+        func number(_ octets: some Sequence<UInt8>) -> UInt64 { octets.reduce(0) { $0 << 8 | UInt64($1) } }
+        let address = try octets(source)
+        return DataKeyRequest(
+          variant: try #require(Variant(rawValue: v)), id: number(try octets(id)), epoch: epoch,
+          source: IPAddress(high: number(address.prefix(8)), low: number(address.suffix(8))))
+      }
+    }
+    let cases: [Case]
   }
 
   @Test(arguments: EngineDecision.Engine.allCases)

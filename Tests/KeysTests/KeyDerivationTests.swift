@@ -17,7 +17,7 @@ import Wire
   }
 
   private func derive(_ requests: [DataKeyRequest], under master: MasterKey) throws -> [[UInt8]] {
-    let derivation = try KeyDerivation()
+    let derivation = KeyDerivation()
     var keys = [UInt8](repeating: 0xee, count: requests.count * KeyDerivation.keySize)
     requests.withUnsafeBufferPointer { requests in
       keys.withUnsafeMutableBytes { keys in

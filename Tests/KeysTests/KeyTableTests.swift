@@ -204,7 +204,7 @@ import Wire
       let master = try #require(table.view.group(at: 0)).pointee.sealing
       mask(UnsafeRawBufferPointer(start: master.schedule, count: 32))
       mask(UnsafeRawBufferPointer(start: master.schedule + 256, count: 16))
-      let derivation = try KeyDerivation()
+      let derivation = KeyDerivation()
       let keys = try LockedMemory(octets: 32)
       let variant = Variant(context: .sourceAddress, suite: .aes256, isWide: true)
       derivation.derive(

@@ -15,12 +15,17 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "vector_keys.h"
+
 enum {
   /// Octets the library uses of an expanded GCM key, without what aligning the type to 64 adds.
   CIPsecMB_gcm_key_size =
       offsetof(struct gcm_key_data, ghash_keys) + sizeof(((struct gcm_key_data *)0)->ghash_keys),
   CIPsecMB_tag_size = 16,
 };
+
+/// What the CPU must have for `vector_keys.h`, as a manager's `features` tell it.
+static const uint64_t CIPsecMB_vector_features = IMB_FEATURE_AVX512_SKX | IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ;
 
 /// A manager with the fastest code this CPU can run; NULL without memory. Check `features` before use.
 static inline IMB_MGR *CIPsecMB_alloc_mb_mgr(void) {

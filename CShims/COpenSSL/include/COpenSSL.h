@@ -43,13 +43,22 @@ void COpenSSL_context_free(COpenSSL_context *context);
 /// Replaces the context's key (32 or 16 octets, as the context was made); nothing of the old key stays.
 bool COpenSSL_set_key(COpenSSL_context *context, const void *key);
 
-/// Encrypts in place, writes the 16-octet tag. The nonce has 12 octets.
-bool COpenSSL_gcm_seal(COpenSSL_context *context, const void *nonce, const void *aad, size_t aad_length, void *text,
-                       size_t length, void *tag);
+/// Encrypts in place, writes the 16-octet tag. The nonce has 12 octets. A key that is not NULL replaces the context's first,
+/// as `COpenSSL_set_key` does, but for less.
+bool COpenSSL_gcm_seal(COpenSSL_context *context, const void *key, const void *nonce, const void *aad,
+                       size_t aad_length, void *text, size_t length, void *tag);
 
-/// Decrypts in place; false if the 16-octet tag, compared in constant time, is not the right one.
-bool COpenSSL_gcm_open(COpenSSL_context *context, const void *nonce, const void *aad, size_t aad_length, void *text,
-                       size_t length, const void *tag);
+typedef enum {
+  /// OpenSSL did not do it: the context may not have taken the key.
+  COpenSSL_failed,
+  /// The tag is not the right one.
+  COpenSSL_refused,
+  COpenSSL_opened,
+} COpenSSL_opening;
+
+/// Decrypts in place, with a new key if that is not NULL. The 16-octet tag is compared in constant time.
+COpenSSL_opening COpenSSL_gcm_open(COpenSSL_context *context, const void *key, const void *nonce, const void *aad,
+                                   size_t aad_length, void *text, size_t length, const void *tag);
 
 /// Encrypts count 16-octet blocks in place.
 bool COpenSSL_ecb_encrypt(COpenSSL_context *context, void *blocks, size_t count);

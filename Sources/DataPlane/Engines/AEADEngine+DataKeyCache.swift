@@ -16,7 +16,8 @@ extension AEADEngine {
           failure = error
         }
       }, erase: eraseSlot, release: releaseSlot)
-    let cache = try DataKeyCache(octets: octets / lockedSize * slotSize, slots: slots)
+    let keys = min(octets / lockedSize, mostCached)
+    let cache = try DataKeyCache(octets: keys * slotSize, slots: slots)
     if let failure { throw failure }
     return cache
   }

@@ -7,7 +7,8 @@ package import Wire
 /// pointers to memory of the library: copies share that, and `shutdown` frees it.
 ///
 /// An expanded data key lives in a slot: memory that the caller provides, aligned to 64, locked and excluded from core
-/// dumps. A slot goes prepare, (expand, seal and open..., erase)..., release.
+/// dumps. A slot goes prepare, (expand, seal and open..., erase)..., release. Slots of a batch lie side by side and hold
+/// keys for one packet each, which cost less to expand.
 package protocol AEADEngine: KeyPrimitives {
   /// As configuration and status name it: "ipsec-mb", "openssl".
   static var name: String { get }
@@ -31,6 +32,23 @@ package protocol AEADEngine: KeyPrimitives {
 
   /// Expands a data key (32 octets for AES-256, 16 for AES-128) into a slot; nothing of the slot's old key stays.
   func expand(_ key: UnsafeRawPointer, suite: Suite, into slot: UnsafeMutableRawPointer)
+
+  /// The most slots in a batch.
+  static var batchWidth: Int { get }
+
+  /// The share of packets, in 256ths, that must find their keys in a cache: below, looking there costs more than it saves.
+  var leastHits: Int { get }
+
+  /// The most keys for which a cache is worth its memory; beyond, one that is found costs more than one that is derived.
+  var mostCached: Int { get }
+
+  /// Expands count keys, at most `batchWidth`, in places of 32 octets each at `keys`, into the slots of a batch, each for
+  /// the one packet that `uses` tells of. The packet that does not fit is not sealed, and not opened.
+  func expandBatch(
+    _ keys: UnsafeRawPointer, for uses: UnsafePointer<KeyUse>, count: Int, into slots: UnsafeMutableRawPointer)
+
+  /// Zeroes the key material of a batch's first count slots, in which no key since the last time was for more octets.
+  func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, largest: Int)
 
   /// Zeroes the key material. The slot then opens nothing until the next `expand`.
   func eraseSlot(_ slot: UnsafeMutableRawPointer)
@@ -57,17 +75,70 @@ package protocol AEADEngine: KeyPrimitives {
   func shutdown()
 }
 
-/// What a slot says about itself, kept beside the library's part of it.
+/// For engines that gain nothing by a batch, and for which a new key costs about as much as a packet.
+extension AEADEngine {
+  package static var batchWidth: Int { 1 }
+  package var leastHits: Int { 16 }
+  package var mostCached: Int { .max }
+
+  @inline(__always)
+  package func expandBatch(
+    _ keys: UnsafeRawPointer, for uses: UnsafePointer<KeyUse>, count: Int, into slots: UnsafeMutableRawPointer
+  ) {
+    for index in 0..<count {
+      expand(keys + index &* KeyDerivation.keySize, suite: uses[index].suite, into: slots + index &* slotSize)
+    }
+  }
+
+  @inline(__always)
+  package func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, largest _: Int) {
+    for index in 0..<count { eraseSlot(slots + index &* slotSize) }
+  }
+}
+
+/// The packet that a key is for.
+package struct KeyUse: BitwiseCopyable, Sendable {
+  package let suite: Suite
+  /// Octets of text or of AAD, whichever are more; of AAD beyond `mostAAD`, more than any packet has.
+  package let octets: Int
+
+  /// The security header has at most 128 octets; COffset adds at most 64 by default. Longer AAD is so rare that engines
+  /// need not tell how long.
+  package static var mostAAD: Int { 192 }
+
+  @inline(__always)
+  package init(suite: Suite, text: Int, aad: Int) {
+    self.suite = suite
+    octets = aad > Self.mostAAD ? 1 &<< 32 : max(text, aad)
+  }
+}
+
+/// What a slot says about itself, kept beside the library's part of it: the suite of its key, and for how many octets of
+/// text or AAD the key is expanded.
 ///
 /// Without it a slot of zeroes would be a slot with the hash key zero, under which anybody can make tags that verify.
-struct SlotMark: Equatable {
+struct SlotMark {
   private let rawValue: UInt64
 
   static let empty = SlotMark(rawValue: 0)
 
-  static func holds(_ suite: Suite) -> SlotMark { SlotMark(rawValue: UInt64(suite.rawValue) &+ 1) }
+  @inline(__always)
+  static func holds(_ suite: Suite, octets: UInt64 = .max) -> SlotMark {
+    SlotMark(rawValue: octets &<< 8 | UInt64(suite.rawValue) &+ 1)
+  }
 
   private init(rawValue: UInt64) { self.rawValue = rawValue }
+
+  /// A negative length is one that is too large.
+  @inline(__always)
+  func serves(_ suite: Suite, text: Int, aad: Int) -> Bool {
+    let octets = rawValue &>> 8
+    return UInt8(truncatingIfNeeded: rawValue) == suite.rawValue &+ 1 && UInt64(bitPattern: Int64(text)) <= octets
+      && UInt64(bitPattern: Int64(aad)) <= octets
+  }
+
+  @inline(__always)
+  func isOf(_ suite: Suite) -> Bool { UInt8(truncatingIfNeeded: rawValue) == suite.rawValue &+ 1 }
 }
 
 /// Fills what a library call that cannot fail was to write, after it failed.

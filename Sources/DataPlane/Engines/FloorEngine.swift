@@ -18,6 +18,10 @@ struct FloorEngine: AEADEngine {
   func expand(_ key: UnsafeRawPointer, suite: Suite, into slot: UnsafeMutableRawPointer) {
     engine.expand(key, suite: suite, into: slot)
   }
+  func expandBatch(
+    _: UnsafeRawPointer, for _: UnsafePointer<KeyUse>, count _: Int, into _: UnsafeMutableRawPointer
+  ) {}
+  func eraseBatch(_: UnsafeMutableRawPointer, count _: Int, largest _: Int) {}
   func eraseSlot(_ slot: UnsafeMutableRawPointer) { engine.eraseSlot(slot) }
   func releaseSlot(_ slot: UnsafeMutableRawPointer) { engine.releaseSlot(slot) }
   func shutdown() { engine.shutdown() }

@@ -6,7 +6,8 @@ package import Wire
 /// OpenSSL: the engine for any CPU.
 ///
 /// A slot holds two of OpenSSL's contexts, one per suite, and the slot's mark. The contexts, with the round keys in
-/// them, lie in the shim's arena of locked memory.
+/// them, lie in the shim's arena of locked memory. A new key waits in the slot until the first packet, because OpenSSL takes
+/// key and nonce together for much less than one after the other.
 package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
   package static let name = "openssl"
 
@@ -18,6 +19,19 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
   private static let blockKeySize = 32
   private static let contextOffsets = (aes256: 0, aes128: 8)
   private static let markOffset = 16
+  private static let stateOffset = 24
+  /// The key that waits.
+  private static let keyOffset = 32
+
+  /// What a slot's contexts hold, and whether a key waits.
+  private struct State: OptionSet {
+    let rawValue: UInt64
+    static let aes256InUse = State(rawValue: 1)
+    static let aes128InUse = State(rawValue: 2)
+    static let keyWaits = State(rawValue: 4)
+
+    static func inUse(_ suite: Suite) -> State { suite == .aes256 ? aes256InUse : aes128InUse }
+  }
 
   package init() throws(EngineError) {
     hmac = try OpenSSLHMAC(engine: Self.name)
@@ -71,19 +85,20 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
   }
 
   package func expand(_ key: UnsafeRawPointer, suite: Suite, into slot: UnsafeMutableRawPointer) {
-    // The other suite's context must not keep its key.
-    if mark(of: slot) != .holds(suite) { eraseSlot(slot) }
-    guard let context = context(of: slot, suite), COpenSSL_set_key(context, key) else {
-      eraseSlot(slot)
-      return
-    }
+    // The other suite's context must not keep its key. The suite's own gets the new one with the first packet.
+    if !mark(of: slot).isOf(suite) { eraseSlot(slot) }
+    (slot + Self.keyOffset).copyMemory(from: key, byteCount: suite.keyLength)
+    setState(of: slot, state(of: slot).union(.keyWaits))
     slot.storeBytes(of: .holds(suite), toByteOffset: Self.markOffset, as: SlotMark.self)
   }
 
   package func eraseSlot(_ slot: UnsafeMutableRawPointer) {
+    let state = state(of: slot)
     slot.storeBytes(of: .empty, toByteOffset: Self.markOffset, as: SlotMark.self)
+    setState(of: slot, [])
+    eraseOctets(slot + Self.keyOffset, count: 32)
     withUnsafeBytes(of: InlineArray<32, UInt8>(repeating: 0)) { zero in
-      for suite in [Suite.aes256, .aes128] {
+      for suite in [Suite.aes256, .aes128] where state.contains(.inUse(suite)) {
         if let context = context(of: slot, suite) { _ = COpenSSL_set_key(context, zero.baseAddress) }
       }
     }
@@ -98,6 +113,14 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
   @inline(__always)
   private func mark(of slot: UnsafeRawPointer) -> SlotMark {
     slot.load(fromByteOffset: Self.markOffset, as: SlotMark.self)
+  }
+
+  @inline(__always)
+  private func state(of slot: UnsafeRawPointer) -> State { slot.load(fromByteOffset: Self.stateOffset, as: State.self) }
+
+  @inline(__always)
+  private func setState(of slot: UnsafeMutableRawPointer, _ state: State) {
+    slot.storeBytes(of: state, toByteOffset: Self.stateOffset, as: State.self)
   }
 
   @inline(__always)
@@ -117,11 +140,15 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
   ) {
-    if mark(of: slot) == .holds(suite), aadLength >= 0, length >= 0,
-      COpenSSL_gcm_seal(context(of: slot, suite), nonce, aad, aadLength, text, length, tag)
-    {
+    guard mark(of: slot).serves(suite, text: length, aad: aadLength) else {
+      fillAfterFailure(text, length)
+      fillAfterFailure(tag, 16)
       return
     }
+    let key = waitingKey(of: slot, suite)
+    let sealed = COpenSSL_gcm_seal(context(of: slot, suite), key, nonce, aad, aadLength, text, length, tag)
+    if key != nil { forgetWaitingKey(of: slot, taken: sealed) }
+    if sealed { return }
     fillAfterFailure(text, length)
     fillAfterFailure(tag, 16)
   }
@@ -131,8 +158,25 @@ package struct OpenSSLEngine: AEADEngine, @unchecked Sendable {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeRawPointer
   ) -> Bool {
-    mark(of: slot) == .holds(suite) && aadLength >= 0 && length >= 0
-      && COpenSSL_gcm_open(context(of: slot, suite), nonce, aad, aadLength, text, length, tag)
+    guard mark(of: slot).serves(suite, text: length, aad: aadLength) else { return false }
+    let key = waitingKey(of: slot, suite)
+    let opening = COpenSSL_gcm_open(context(of: slot, suite), key, nonce, aad, aadLength, text, length, tag)
+    if key != nil { forgetWaitingKey(of: slot, taken: opening != COpenSSL_failed) }
+    return opening == COpenSSL_opened
+  }
+
+  @inline(__always)
+  private func waitingKey(of slot: UnsafeMutableRawPointer, _ suite: Suite) -> UnsafeMutableRawPointer? {
+    guard state(of: slot).contains(.keyWaits) else { return nil }
+    setState(of: slot, .inUse(suite))
+    return slot + Self.keyOffset
+  }
+
+  /// The key is in its context now. If it is not, that may still have the one before, which must serve nothing.
+  @inline(__always)
+  private func forgetWaitingKey(of slot: UnsafeMutableRawPointer, taken: Bool) {
+    eraseOctets(slot + Self.keyOffset, count: 32)
+    if !taken { eraseSlot(slot) }
   }
 
   // MARK: Key primitives

@@ -127,7 +127,8 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     var openBoard: SealingBoard? = board
     if case .any = settings.time { openBoard = nil }
     let budget = KeyMemory.budget(
-      lcores: settings.lcores, interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
+      lcores: settings.cachesKeys ? settings.lcores : 0,
+      interfaces: plan.ports.count { PortDevice.isInterface($0.device) })
     var workers: [UnsafeMutablePointer<Worker<Engine>>] = []
     for number in 0..<settings.lcores {
       let worker = try Worker<Engine>(
@@ -277,11 +278,13 @@ enum KeyMemory {
   private static let reserve = 512 << 10
   private static let most = 4 << 20
 
+  /// - Parameter lcores: 0 for no cache at all.
   static func budget(lcores: Int, interfaces: Int) -> (open: Int, seal: Int) {
+    guard lcores > 0 else { return (0, 0) }
     let limit = LockedMemory.limit.map { Int(clamping: $0) } ?? Int.max
     // The packet sockets' rings take what they are allowed to.
     let left = interfaces > 0 ? min(limit, PacketRings.keptForKeys) : limit
-    let octets = min(most, max(0, left - reserve) / max(1, lcores))
+    let octets = min(most, max(0, left - reserve) / lcores)
     return (octets / 8 * 7, octets / 8)
   }
 }

@@ -33,6 +33,8 @@ package struct GatewaySettings: Sendable {
   /// Processors to bind lcores to; empty: they float.
   package var cores: [Int] = []
   package var time: Time
+  /// False derives a data key for every packet, to show what that costs.
+  package var cachesKeys = true
   package var capture: Capture?
   /// Nothing is sealed or opened before the record's keeper was told what time others have.
   package var waitsForClock = false

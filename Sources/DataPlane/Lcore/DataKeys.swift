@@ -3,66 +3,76 @@ internal import Wire
 
 /// One lcore's data keys for one direction: those it has, and those it derives for a burst.
 ///
-/// A burst goes: `begin`; for each packet `skip` or `request`; `resolve`, which derives what is missing in one call per master
-/// key; then for each packet in order `slot`, the AEAD call, and `keep` if the packet authenticated.
+/// A burst goes: `begin`; for each packet `request`, or nothing if it needs no key; `resolve`, which derives what is
+/// missing in one call per master key; then for each packet in order `slot`, the AEAD call, and `keep` if the packet
+/// authenticated; `end`.
+///
+/// A missing key is expanded for its packet only, a few at a time, into slots that stay in the nearest cache of the CPU.
 struct DataKeys<Engine: AEADEngine>: ~Copyable {
   /// Packets in a burst.
   static var width: Int { 64 }
 
   let engine: Engine
   private var cache: DataKeyCache
-  private let derivation: KeyDerivation
-  /// A place for each packet of a burst, and one for a key that has to be derived again.
+  private var policy: CachePolicy
+  private let derivation = KeyDerivation()
+  /// The derived keys of the packets that miss, in order.
   private let derived: LockedMemory
+  /// A batch of expanded ones.
+  private let batch: LockedMemory
 
-  private let tags: UnsafeMutablePointer<DataKeyTag>
-  private let masters: UnsafeMutablePointer<MasterKey?>
-  /// Found in the cache by `resolve`; null for a miss.
+  // One of each per packet.
+  /// Found in the cache; null for a miss.
   private let found: UnsafeMutablePointer<UnsafeMutableRawPointer?>
-  private let requests: UnsafeMutablePointer<DataKeyRequest>
-  /// Where in `derived` a packet's key lies.
+  /// Which miss it is.
   private let places: UnsafeMutablePointer<Int>
+
+  // One of each per miss.
+  private let requests: UnsafeMutablePointer<DataKeyRequest>
+  private let masters: UnsafeMutablePointer<MasterKey>
+  private let uses: UnsafeMutablePointer<KeyUse>
+
+  private var isLooking = true
+  private var hits = 0
   private var misses = 0
-  /// Whether the cache changed since `resolve`, so that what it found may have moved.
-  private var isStale = false
-  private var isScratch = false
+  /// The misses that the batch holds.
+  private var expanded = 0..<0
+  /// The most slots of the batch that were in use, and the most octets that a key of the burst is for.
+  private var widest = 0
+  private var largest = 0
+  /// The last miss that authenticated, or -1.
+  private var candidate = -1
   private(set) var hitCount = 0
   private(set) var missCount = 0
 
-  private static var noRequest: DataKeyRequest {
-    DataKeyRequest(
-      variant: Variant(context: .device, suite: .aes256, isWide: false), id: 0, epoch: 0, source: .unspecifiedIPv6)
-  }
-
-  /// - Parameter octets: of locked memory for the cache, the library's part included.
+  /// - Parameter octets: of locked memory for the cache, the library's part included; 0 for no cache.
   init(engine: Engine, octets: Int) throws {
     // Everything that can fail comes first.
     let cache = try engine.makeDataKeyCache(octets: octets)
-    let derivation = try KeyDerivation()
-    let derived = try LockedMemory(octets: (Self.width + 1) * KeyDerivation.keySize)
+    let derived = try LockedMemory(octets: Self.width * KeyDerivation.keySize)
+    let batch = try LockedMemory(octets: Engine.batchWidth * engine.slotSize)
+    try engine.prepareBatch(batch.base)
     self.engine = engine
     self.cache = cache
-    self.derivation = derivation
+    policy = CachePolicy(leastHits: octets > 0 ? engine.leastHits : nil)
     self.derived = derived
-    tags = .allocate(capacity: Self.width)
-    masters = .allocate(capacity: Self.width)
+    self.batch = batch
     found = .allocate(capacity: Self.width)
-    requests = .allocate(capacity: Self.width)
     places = .allocate(capacity: Self.width)
-    tags.initialize(
-      repeating: DataKeyTag(serial: 0, request: Self.noRequest), count: Self.width)
-    masters.initialize(repeating: nil, count: Self.width)
+    requests = .allocate(capacity: Self.width)
+    masters = .allocate(capacity: Self.width)
+    uses = .allocate(capacity: Self.width)
     found.initialize(repeating: nil, count: Self.width)
-    requests.initialize(repeating: Self.noRequest, count: Self.width)
     places.initialize(repeating: 0, count: Self.width)
   }
 
   deinit {
-    tags.deallocate()
-    masters.deallocate()
+    for slot in 0..<Engine.batchWidth { engine.releaseSlot(batch.base + slot * engine.slotSize) }
     found.deallocate()
-    requests.deallocate()
     places.deallocate()
+    requests.deallocate()
+    masters.deallocate()
+    uses.deallocate()
   }
 
   var count: Int { cache.count }
@@ -72,93 +82,100 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   mutating func adopt(serials: Range<UInt64>) { cache.erase(serialsNotIn: serials) }
 
   @inline(__always) mutating func begin() {
+    isLooking = policy.isLooking
+    hits = 0
     misses = 0
-    isStale = false
+    expanded = 0..<0
+    widest = 0
+    largest = 0
+    candidate = -1
   }
 
-  /// This packet needs no key.
-  @inline(__always) func skip(_ index: Int) { masters[index] = nil }
-
-  @inline(__always) func request(_ index: Int, master: MasterKey, header: SecurityHeader, source: IPAddress) {
-    masters[index] = master
-    tags[index] = DataKeyTag(
-      serial: master.serial,
-      request: DataKeyRequest(variant: header.variant, id: header.id, epoch: header.epoch, source: source))
-  }
-
-  /// Looks every requested key up and derives the missing ones.
-  @inline(__always) mutating func resolve(count: Int) {
-    var requested = 0
-    for index in 0..<count where masters[index] != nil {
-      requested &+= 1
-      found[index] = cache.find(tags[index])
-      if found[index] == nil { misses &+= 1 }
+  /// - Parameters:
+  ///   - text: octets that will be sealed or opened.
+  ///   - aad: octets that will only be authenticated.
+  @inline(__always) mutating func request(
+    _ index: Int, master: MasterKey, header: SecurityHeader, source: IPAddress, text: Int, aad: Int
+  ) {
+    let request = DataKeyRequest(variant: header.variant, id: header.id, epoch: header.epoch, source: source)
+    if isLooking, let slot = cache.find(DataKeyTag(serial: master.serial, request: request)) {
+      found[index] = slot
+      hits &+= 1
+      return
     }
-    hitCount &+= requested &- misses
-    missCount &+= misses
-    if misses > 0 { derive(count: count) }
+    found[index] = nil
+    places[index] = misses
+    (requests + misses).initialize(to: request)
+    (masters + misses).initialize(to: master)
+    let use = KeyUse(suite: header.variant.suite, text: text, aad: aad)
+    (uses + misses).initialize(to: use)
+    largest = max(largest, use.octets)
+    misses &+= 1
   }
 
-  /// One derivation per run of packets under the same master key: nearly always one for the whole burst.
-  @inline(never) private func derive(count: Int) {
-    var place = 0
+  /// Derives the missing keys, in one call per run of packets under the same master key: nearly always one for all.
+  @inline(__always) mutating func resolve() {
+    hitCount &+= hits
+    missCount &+= misses
     var first = 0
-    while first < count {
-      guard let master = masters[first], found[first] == nil else {
-        first &+= 1
-        continue
-      }
-      var run = 0
-      let start = place
-      while first < count {
-        guard let next = masters[first], found[first] == nil else {
-          first &+= 1
-          continue
-        }
-        guard next == master else { break }
-        requests[run] = tags[first].request
-        places[first] = place
-        run &+= 1
-        place &+= 1
-        first &+= 1
-      }
+    while first < misses {
+      var end = first &+ 1
+      while end < misses, masters[end] == masters[first] { end &+= 1 }
       derivation.derive(
-        requests, count: run, under: master, with: engine, into: derived.base + start &* KeyDerivation.keySize)
+        requests + first, count: end &- first, under: masters[first], with: engine,
+        into: derived.base + first &* KeyDerivation.keySize)
+      first = end
     }
   }
 
   /// The expanded key of a packet, for its AEAD call only.
   @inline(__always) mutating func slot(_ index: Int) -> UnsafeMutableRawPointer {
-    isScratch = false
-    if let slot = found[index], !isStale { return slot }
-    return slotAfterMiss(index)
+    if let slot = found[index] { return slot }
+    let place = places[index]
+    if !expanded.contains(place) { expand(from: place) }
+    return batch.base + (place &- expanded.lowerBound) &* engine.slotSize
   }
 
-  @inline(never) private mutating func slotAfterMiss(_ index: Int) -> UnsafeMutableRawPointer {
-    if let slot = cache.find(tags[index]) { return slot }
-    let suite = tags[index].request.variant.suite
-    if found[index] == nil {
-      engine.expand(derived.base + places[index] &* KeyDerivation.keySize, suite: suite, into: cache.scratch)
-    } else if let master = masters[index] {
-      // Found by `resolve`, then pushed out by another packet of the same burst.
-      let key = derived.base + Self.width &* KeyDerivation.keySize
-      derivation.derive(tags[index].request, under: master, with: engine, into: key)
-      engine.expand(key, suite: suite, into: cache.scratch)
-    }
-    isScratch = true
-    return cache.scratch
+  @inline(never) private mutating func expand(from first: Int) {
+    let count = min(misses &- first, Engine.batchWidth)
+    engine.expandBatch(
+      derived.base + first &* KeyDerivation.keySize, for: uses + first, count: count, into: batch.base)
+    expanded = Range(uncheckedBounds: (first, first &+ count))
+    widest = max(widest, count)
   }
 
   /// The packet of the last `slot` call authenticated: its key may stay.
   @inline(__always) mutating func keep(_ index: Int) {
-    guard isScratch else { return }
-    cache.keepScratch(as: tags[index])
-    isStale = true
-    isScratch = false
+    if found[index] == nil { candidate = places[index] }
   }
 
-  /// After the burst's last packet: derived keys do not outlive it.
-  @inline(__always) func end() {
-    if misses > 0 { eraseOctets(derived.base, count: (Self.width &+ 1) &* KeyDerivation.keySize) }
+  /// After the burst's last packet: derived keys do not outlive it, unless in the cache.
+  @inline(__always) mutating func end() {
+    if policy.endBurst(packets: hits &+ misses, hits: hits), candidate >= 0 { keepCandidate() }
+    guard misses > 0 else { return }
+    eraseOctets(derived.base, count: misses &* KeyDerivation.keySize)
+    engine.eraseBatch(batch.base, count: widest, largest: largest)
+  }
+
+  @inline(never) private mutating func keepCandidate() {
+    let request = requests[candidate]
+    engine.expand(
+      derived.base + candidate &* KeyDerivation.keySize, suite: request.variant.suite, into: cache.scratch)
+    cache.keepScratch(as: DataKeyTag(serial: masters[candidate].serial, request: request))
+    policy.kept()
+  }
+}
+
+extension AEADEngine {
+  /// Makes a batch's memory slots without keys; fails as `prepareSlot` does, and then none is.
+  func prepareBatch(_ slots: UnsafeMutableRawPointer) throws(EngineError) {
+    for index in 0..<Self.batchWidth {
+      do throws(EngineError) {
+        try prepareSlot(slots + index * slotSize)
+      } catch {
+        for prepared in 0...index { releaseSlot(slots + prepared * slotSize) }
+        throw error
+      }
+    }
   }
 }

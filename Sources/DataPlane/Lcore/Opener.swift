@@ -108,7 +108,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     for index in 0..<count {
       items[index].drop = check(&items[index], place: index, keys: keys, board: board, connections: connections)
     }
-    dataKeys.resolve(count: count)
+    dataKeys.resolve()
     for index in 0..<count where items[index].drop == nil {
       let item = items + index
       if !verify(item, slot: dataKeys.slot(index)) {
@@ -131,7 +131,6 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   private mutating func check(
     _ item: inout OpenItem, place: Int, keys: KeyTableView, board: SealingBoard?, connections: ConnectionFilter
   ) -> DropReason? {
-    dataKeys.skip(place)
     let packet = UnsafeRawBufferPointer(start: item.packet, count: max(0, item.length)).bytes
     switch SecurityHeader.decode(packet, overUDP: item.overUDP, sourceIsMapped: item.sourceIsMapped) {
     case .drop(let reason): return reason
@@ -163,7 +162,9 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       return .unknownKey
     }
 
-    dataKeys.request(place, master: master, header: header, source: item.source)
+    dataKeys.request(
+      place, master: master, header: header, source: item.source, text: item.payloadLength &- header.clearLength,
+      aad: header.aadLength)
     return nil
   }
 
@@ -179,7 +180,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       return dataKeys.engine.open(
         slot, suite: header.variant.suite, nonce: nonce,
         aad: protectedHeader(item.pointee.packet, header, length: Int(header.length), scratch: aad),
-        aadLength: Int(header.length) &+ clear &- header.unprotectedLength, text: payload + clear,
+        aadLength: header.aadLength, text: payload + clear,
         length: item.pointee.payloadLength &- clear, tag: payload + item.pointee.payloadLength)
     }
   }

@@ -54,7 +54,6 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     dataKeys.begin()
     counter.begin()
     for index in 0..<count {
-      dataKeys.skip(index)
       let template = items[index].template
       guard let epoch = board.sealEpoch(period: template.pointee.epochPeriod),
         !template.pointee.isGranted || isGranted(template, Epoch.onWire(epoch)), let number = counter.next()
@@ -67,9 +66,13 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
       items[index].header.coffset = items[index].coffset
       items[index].header.ioffset = items[index].ioffset
       complete(items + index, length: template.pointee.length)
-      dataKeys.request(index, master: template.pointee.master, header: items[index].header, source: items[index].source)
+      let header = items[index].header
+      dataKeys.request(
+        index, master: template.pointee.master, header: header, source: items[index].source,
+        text: items[index].payloadLength &- header.clearLength,
+        aad: template.pointee.length &+ header.clearLength &- header.unprotectedLength)
     }
-    dataKeys.resolve(count: count)
+    dataKeys.resolve()
     for index in 0..<count where items[index].drop == nil {
       protect(items + index, slot: dataKeys.slot(index))
       // A key for sending needs no proof from a packet before it may stay.

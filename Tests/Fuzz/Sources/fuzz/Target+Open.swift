@@ -62,7 +62,7 @@ private final class Rig: @unchecked Sendable {
     opener = try PacketOpener(groups: groups)
     engine = try OpenSSLEngine()
     table = try KeyTable(groups, with: engine)
-    derivation = try KeyDerivation()
+    derivation = KeyDerivation()
     slot = try LockedMemory(octets: engine.slotSize)
     try engine.prepareSlot(slot.base)
   }

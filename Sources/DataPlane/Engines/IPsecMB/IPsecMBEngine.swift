@@ -4,18 +4,28 @@ package import Wire
 
 /// Intel IPsec-MB: the fastest engine on x86-64, through its direct calls.
 ///
-/// A slot is the library's expanded key, which needs nothing outside the slot, followed by the slot's mark.
+/// A slot is the library's expanded key, which needs nothing outside the slot, followed by the slot's mark. Keys for one
+/// packet are expanded by `VectorKeys` where that agrees with the library.
 package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   package static let name = "ipsec-mb"
+  package static var batchWidth: Int { 8 }
+  package var leastHits: Int { isVectorized ? 128 : 16 }
+  package var mostCached: Int { isVectorized ? 512 : .max }
 
   private let manager: UnsafeMutablePointer<IMB_MGR>
   private let hmac: OpenSSLHMAC
+  /// Whether `VectorKeys` is in use.
+  package let isVectorized: Bool
 
   /// The mark stands right behind the expanded key, in the cache line of the hash key, which every packet touches.
   private static let markOffset = Int(CIPsecMB_gcm_key_size)
 
-  package init() throws(EngineError) {
+  package init() throws(EngineError) { try self.init(vectorized: true) }
+
+  /// - Parameter vectorized: false for the library's key expansion whatever `VectorKeys` can do here.
+  package init(vectorized: Bool) throws(EngineError) {
     hmac = try OpenSSLHMAC(engine: Self.name)
+    isVectorized = vectorized && VectorKeys.verdict == .agrees
     guard let manager = CIPsecMB_alloc_mb_mgr() else {
       throw .unavailable(engine: Self.name, found: "no memory for its manager", remedy: "free some memory")
     }
@@ -54,7 +64,9 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
       case IMB_ARCH_AVX: "AVX"
       default: "SSE"
       }
-    return "IPsec-MB \(String(cString: imb_get_version_str())), \(architecture)"
+    let expansion =
+      isVectorized ? "keys expanded in batches" : "keys expanded one by one: \(VectorKeys.verdict.description)"
+    return "IPsec-MB \(String(cString: imb_get_version_str())), \(architecture), \(expansion)"
   }
 
   // MARK: Slots
@@ -69,12 +81,51 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   package func expand(_ key: UnsafeRawPointer, suite: Suite, into slot: UnsafeMutableRawPointer) {
     // The last four of AES-256's fifteen round keys, which give the key away, would survive an AES-128 expansion.
-    if mark(of: slot) != .holds(suite) { eraseSlot(slot) }
+    if !mark(of: slot).isOf(suite) { eraseSlot(slot) }
     switch suite {
     case .aes256: CIPsecMB_IMB_AES256_GCM_PRE(manager, key, slot)
     case .aes128: CIPsecMB_IMB_AES128_GCM_PRE(manager, key, slot)
     }
     slot.storeBytes(of: .holds(suite), toByteOffset: Self.markOffset, as: SlotMark.self)
+  }
+
+  @inline(__always)
+  package func expandBatch(
+    _ keys: UnsafeRawPointer, for uses: UnsafePointer<KeyUse>, count: Int, into slots: UnsafeMutableRawPointer
+  ) {
+    guard isVectorized, count <= Self.batchWidth else {
+      for index in 0..<count {
+        expand(
+          keys + index &* KeyDerivation.keySize, suite: uses[index].suite, into: slots + index &* slotSize)
+      }
+      return
+    }
+    var first = 0
+    while first < count {
+      let suite = uses[first].suite
+      var powers = InlineArray<8, UInt8>(repeating: 0)
+      var end = first
+      while end < count, uses[end].suite == suite {
+        let wanted = VectorKeys.powers(for: uses[end])
+        powers[end &- first] = wanted
+        (slots + end &* slotSize).storeBytes(
+          of: .holds(suite, octets: VectorKeys.octets(of: wanted)), toByteOffset: Self.markOffset, as: SlotMark.self)
+        end &+= 1
+      }
+      VectorKeys.expand(
+        keys + first &* KeyDerivation.keySize, suite: suite, powers: powers, count: end &- first,
+        into: slots + first &* slotSize, stride: slotSize)
+      first = end
+    }
+  }
+
+  @inline(__always)
+  package func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, largest: Int) {
+    if isVectorized {
+      VectorKeys.erase(slots, count: count, largest: largest, stride: slotSize)
+    } else {
+      eraseOctets(slots, count: count &* slotSize)
+    }
   }
 
   package func eraseSlot(_ slot: UnsafeMutableRawPointer) {
@@ -97,13 +148,12 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
   ) {
-    guard mark(of: slot) == .holds(suite), let aadLength = UInt64(exactly: aadLength),
-      let octets = UInt64(exactly: length)
-    else {
+    guard mark(of: slot).serves(suite, text: length, aad: aadLength) else {
       fillAfterFailure(text, length)
       fillAfterFailure(tag, 16)
       return
     }
+    let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
     switch suite {
     case .aes256: CIPsecMB_IMB_AES256_GCM_ENC(manager, slot, nonce, aad, aadLength, text, octets, tag)
     case .aes128: CIPsecMB_IMB_AES128_GCM_ENC(manager, slot, nonce, aad, aadLength, text, octets, tag)
@@ -115,9 +165,8 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeRawPointer
   ) -> Bool {
-    guard mark(of: slot) == .holds(suite), let aadLength = UInt64(exactly: aadLength),
-      let octets = UInt64(exactly: length)
-    else { return false }
+    guard mark(of: slot).serves(suite, text: length, aad: aadLength) else { return false }
+    let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
     var right: (UInt64, UInt64) = (0, 0)
     switch suite {
     case .aes256: CIPsecMB_IMB_AES256_GCM_DEC(manager, slot, nonce, aad, aadLength, text, octets, &right)
@@ -143,6 +192,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   package func encryptBlocks(_ schedule: UnsafeRawPointer, _ blocks: UnsafeMutableRawPointer, count: Int) {
     guard count > 0 else { return }
+    if isVectorized { return VectorKeys.encryptBlocks(schedule, blocks, count: count) }
     if !CIPsecMB_IMB_SUBMIT_JOB_ECB(manager, schedule, blocks, UInt64(count)) {
       fillAfterFailure(blocks, count &* 16)
     }
