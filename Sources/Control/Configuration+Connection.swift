@@ -146,7 +146,7 @@ extension ConfigurationDraft {
         "key_agent.clients.trust_group", found: findings.quote(clients.group),
         expected: "one of " + keyAgent.groups.map(\.name).joined(separator: ", "), fix: "name one of `trust_groups`")
     }
-    if let identity, identity.isWide {
+    if let identity, identity.numbers(towards: clients.group).isWide {
       findings.mistake(
         "identity.device_id", found: "16 hexadecimal digits", expected: "8 in a pool that serves clients",
         fix: "have another device ID assigned")
@@ -161,7 +161,8 @@ extension ConfigurationDraft {
 
 extension Configuration.Identity {
   /// A client has none: its connection's ID is its name, and its counts begin with it.
-  static let connection = Self(deviceID: 0, controller: nil, isWide: false, member: 0, record: "")
+  static let connection = Self(
+    numbers: Numbers(deviceID: 0, isWide: false, member: 0, controller: nil), groups: [], record: "")
 }
 
 extension GroupShape {

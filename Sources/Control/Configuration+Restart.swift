@@ -1,17 +1,18 @@
 extension Configuration {
   /// Fields that differ from those of a running gateway and that only a restart can change, by name; empty: `reload`
   /// can apply everything. What can change while running: the keys file's name and content, routes, peers, groups,
-  /// addresses, shared ones, neighbours, default groups, `unmatched`, `mss_clamp`, `icmp_rate` and `bfd`.
+  /// proxies, addresses, shared ones, neighbours, default groups, `unmatched`, `mss_clamp`, `icmp_rate` and `bfd`.
   package func restartFields(comparedTo running: Configuration) -> [String] {
     var fields: [String] = []
     func compare<Value: Equatable>(_ path: String, _ value: (Configuration) -> Value) {
       if value(self) != value(running) { fields.append(path) }
     }
     compare("name", \.name)
-    compare("identity.device_id", { [$0.identity.deviceID, $0.identity.isWide ? 1 : 0] })
-    compare("identity.member", \.identity.member)
+    compare("identity.device_id", { [$0.identity.numbers.deviceID, $0.identity.numbers.isWide ? 1 : 0] })
+    compare("identity.member", \.identity.numbers.member)
     compare("identity.record", \.identity.record)
-    compare("identity.controller", \.identity.controller)
+    compare("identity.controller", \.identity.numbers.controller)
+    compare("identity.groups", \.identity.groups)
     compare("key_agent", \.keyAgent)
     compare("connection", \.connection)
     compare("engine", \.engine)

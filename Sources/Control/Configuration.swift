@@ -17,6 +17,7 @@ package struct Configuration: Equatable, Sendable {
   package var peers: [Peer]
   package var routes: [Route]
   package var groups: [GroupPolicy]
+  package var proxies: [Proxy]
   /// What happens to clear traffic that no route names.
   package var unmatched: Unmatched
   /// Whether TCP's maximum segment size is lowered to what fits after encapsulation.
@@ -32,7 +33,7 @@ package struct Configuration: Equatable, Sendable {
     case connection
     case engine, lcores
     case controlSocket = "control_socket"
-    case ports, peers, routes, groups, unmatched
+    case ports, peers, routes, groups, proxies, unmatched
     case mssClamp = "mss_clamp"
     case icmpRate = "icmp_rate"
     case bfd, capture
@@ -73,22 +74,43 @@ package struct Configuration: Equatable, Sendable {
 }
 
 extension Configuration {
-  /// Who this gateway is towards its group: assigned by the group's controller, never twice (wire format, section 4).
+  /// Who this gateway is towards its groups: assigned by a group's controller, never twice (wire format, section 4).
   package struct Identity: Equatable, Sendable {
-    /// 0, as the member, until the controller has said it.
-    package var deviceID: UInt64
-    /// The one controller of `key_agent` that assigns device ID and member; nothing when they stand here.
-    package var controller: String?
-    /// Written with 16 digits: packets carry the 8-octet ID.
-    package var isWide: Bool
-    /// 0 to 63.
-    package var member: UInt8
-    /// Absolute path of the counter's durable record.
+    package struct Numbers: Equatable, Sendable {
+      /// 0, as the member, until the controller has said it.
+      package var deviceID: UInt64
+      /// Written with 16 digits: packets carry the 8-octet ID.
+      package var isWide: Bool
+      /// 0 to 63.
+      package var member: UInt8
+      /// The one controller of `key_agent` that assigns device ID and member; nothing when they stand here.
+      package var controller: String?
+    }
+
+    /// Towards a trust group that has another authority than the others.
+    package struct Group: Equatable, Sendable {
+      package var group: String
+      package var numbers: Numbers
+
+      package enum Field: String, SectionField {
+        case group
+        case deviceID = "device_id"
+        case member, controller
+      }
+    }
+
+    package var numbers: Numbers
+    package var groups: [Group]
+    /// Absolute path of the counter's durable record, one for everything that is sealed.
     package var record: String
 
     package enum Field: String, SectionField {
       case deviceID = "device_id"
-      case member, controller, record
+      case member, controller, record, groups
+    }
+
+    package func numbers(towards group: String) -> Numbers {
+      groups.first { $0.group == group }?.numbers ?? numbers
     }
   }
 
@@ -123,19 +145,32 @@ extension Configuration {
 extension Configuration.Identity {
   init?(_ section: Section<Field>, directory: String) {
     let record = section.required(.record, .path)
-    if section.has(.controller) {
-      section.refuse([.deviceID, .member], because: "beside `controller`, which assigns it")
-      guard let controller = section.value(.controller, .name), let record else { return nil }
-      self.init(
-        deviceID: 0, controller: controller, isWide: false, member: 0, record: absolute(record, in: directory))
+    let numbers = Numbers(section, .deviceID, .member, .controller)
+    let groups = section.sections(.groups, Group.Field.self).compactMap { inner -> Placed<Group>? in
+      let name = inner.required(.group, .name)
+      let numbers = Numbers(inner, .deviceID, .member, .controller)
+      guard let name, let numbers else { return nil }
+      return Placed(path: inner.path, value: Group(group: name, numbers: numbers))
+    }
+    reportRepeats(groups.map { Placed(path: "\($0.path).group", value: $0.value.group) }, section.findings, "group")
+    guard let numbers, let record else { return nil }
+    self.init(numbers: numbers, groups: groups.map(\.value), record: absolute(record, in: directory))
+  }
+}
+
+extension Configuration.Identity.Numbers {
+  init?<Field>(_ section: Section<Field>, _ deviceID: Field, _ member: Field, _ controller: Field) {
+    if section.has(controller) {
+      section.refuse([deviceID, member], because: "beside `controller`, which assigns it")
+      guard let controller = section.value(controller, .name) else { return nil }
+      self.init(deviceID: 0, isWide: false, member: 0, controller: controller)
       return
     }
-    let deviceID = section.required(.deviceID, .hex(octets: [4, 8]))
-    let member = section.required(.member, .integer(UInt8(0)...63))
-    guard let deviceID, let member, let record else { return nil }
+    let octets = section.required(deviceID, .hex(octets: [4, 8]))
+    let member = section.required(member, .integer(UInt8(0)...63))
+    guard let octets, let member else { return nil }
     self.init(
-      deviceID: deviceID.reduce(0) { $0 << 8 | UInt64($1) }, controller: nil, isWide: deviceID.count == 8,
-      member: member, record: absolute(record, in: directory))
+      deviceID: octets.reduce(0) { $0 << 8 | UInt64($1) }, isWide: octets.count == 8, member: member, controller: nil)
   }
 }
 

@@ -14,6 +14,14 @@ extension ConfigurationDraft {
       if let group = port.value.defaultGroup, !names.contains(group) { report(group, at: "\(port.path).default_group") }
     }
     for group in groups where !names.contains(group.value.name) { report(group.value.name, at: "\(group.path).name") }
+    for (index, group) in (identity?.groups ?? []).enumerated() where !names.contains(group.group) {
+      report(group.group, at: "identity.groups[\(index)].group")
+    }
+    for proxy in proxies {
+      if !names.contains(proxy.value.from) { report(proxy.value.from, at: "\(proxy.path).from") }
+      if !names.contains(proxy.value.to) { report(proxy.value.to, at: "\(proxy.path).to") }
+      check(proxy, shapes)
+    }
     for route in routes {
       guard let protection = route.value.protection else { continue }
       if let group = shapes.first(where: { $0.name == protection.group }) {

@@ -38,10 +38,13 @@ extension ConfigurationDraft {
 // Ports: roles, pairs and what each mode needs.
 extension ConfigurationDraft {
   func checkPorts() {
-    for role in Configuration.Role.allCases where !ports.isEmpty && knowsPorts(role) {
+    // A gateway between two domains need not have hosts of its own.
+    let roles: [Configuration.Role] = isProxy ? [.protected] : [.clear, .protected]
+    for role in roles where !ports.isEmpty && knowsPorts(role) {
       guard !ports.contains(where: { $0.value.role == role }) else { continue }
       findings.mistake(
-        "ports", found: "no \(role.rawValue) port", expected: "at least one clear and one protected port",
+        "ports", found: "no \(role.rawValue) port",
+        expected: isProxy ? "at least one protected port" : "at least one clear and one protected port",
         fix: "add a port with `role: \(role.rawValue)`")
     }
     if ports.count > 32 {

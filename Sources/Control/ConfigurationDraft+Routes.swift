@@ -111,9 +111,10 @@ extension ConfigurationDraft {
     }
   }
 
-  /// A mode needs a clear port that works in it.
+  /// A mode needs a clear port that works in it, but for the tunnels of a proxy, whose packets come from other tunnels.
   private func checkModePorts(_ route: Placed<Configuration.RouteDraft>) {
-    guard let mode = route.value.protection?.mode, mode != .ethernet, knowsPorts(.clear), !ports.isEmpty,
+    guard let mode = route.value.protection?.mode, mode != .ethernet, !(isProxy && mode == .tunnel),
+      knowsPorts(.clear), !ports.isEmpty,
       !ports.contains(where: { $0.value.role == .clear && $0.value.mode == mode })
     else { return }
     findings.mistake(

@@ -21,6 +21,9 @@ struct ConfigurationDraft {
   var peerNames: Set<String> = []
   var routes: [Placed<Configuration.RouteDraft>] = []
   var groups: [Placed<Configuration.GroupPolicy>] = []
+  var proxies: [Placed<Configuration.Proxy>] = []
+  /// Whether it has any, also ones that could not be read.
+  var isProxy = false
   var unmatched = Configuration.Unmatched.drop
   var clampsMSS = true
   var icmpRate = Configuration.Defaults.icmpRate
@@ -67,9 +70,9 @@ struct ConfigurationDraft {
     }
     guard section.has(.keyAgent) else {
       keysFile = section.required(.keys, .path).map { absolute($0, in: directory) }
-      if identity?.controller != nil {
+      for place in identityControllers {
         findings.mistake(
-          "identity.controller", found: "`controller`", expected: "no such field without `key_agent`",
+          place.path, found: "`controller`", expected: "no such field without `key_agent`",
           fix: "write `device_id` and `member` as they were assigned, or configure a key agent")
       }
       return
@@ -78,13 +81,20 @@ struct ConfigurationDraft {
     guard let inner = section.section(.keyAgent, Configuration.KeyAgent.Field.self) else { return }
     keyAgent = Configuration.KeyAgent(inner, directory: directory)
     // A controller that could not be read is no second mistake.
-    if let name = identity?.controller, let keyAgent, keyAgent.controllers.count == inner.count(.controllers),
-      !keyAgent.controllers.contains(where: { $0.name == name })
-    {
+    guard let keyAgent, keyAgent.controllers.count == inner.count(.controllers) else { return }
+    for place in identityControllers where !keyAgent.controllers.contains(where: { $0.name == place.value }) {
       findings.mistake(
-        "identity.controller", found: findings.quote(name),
+        place.path, found: findings.quote(place.value),
         expected: "one of " + keyAgent.controllers.map(\.name).joined(separator: ", "),
         fix: "name the controller that is this group's identity authority")
+    }
+  }
+
+  private var identityControllers: [Placed<String>] {
+    guard let identity else { return [] }
+    let groups = identity.groups.enumerated().map { ("identity.groups[\($0)].controller", $1.numbers) }
+    return ([("identity.controller", identity.numbers)] + groups).compactMap { path, numbers in
+      numbers.controller.map { Placed(path: path, value: $0) }
     }
   }
 
@@ -120,6 +130,10 @@ struct ConfigurationDraft {
     for inner in section.sections(.groups, Configuration.GroupPolicy.Field.self) {
       if let group = Configuration.GroupPolicy(inner) { groups.append(Placed(path: inner.path, value: group)) }
     }
+    isProxy = section.count(.proxies) > 0
+    for inner in section.sections(.proxies, Configuration.Proxy.Field.self) {
+      if let proxy = Configuration.Proxy(inner) { proxies.append(Placed(path: inner.path, value: proxy)) }
+    }
   }
 
   /// The configuration, when every part is there; everything that keeps parts from fitting together is reported.
@@ -132,6 +146,7 @@ struct ConfigurationDraft {
     checkClients()
     let bfd = resolveBFD()
     checkShared(bfd)
+    checkProxies()
     let peers = peers.map { resolve($0) }
     let routes = routes.map { resolve($0) }
     let identity = connection == nil ? identity : .connection
@@ -142,7 +157,8 @@ struct ConfigurationDraft {
       lcores: lcores,
       controlSocket: controlSocket,
       ports: ports.map(\.value), peers: peers.compactMap(\.self), routes: routes.compactMap(\.self),
-      groups: groups.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS, icmpRate: icmpRate, bfd: bfd,
+      groups: groups.map(\.value), proxies: proxies.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS,
+      icmpRate: icmpRate, bfd: bfd,
       capture: capture?.value)
   }
 }

@@ -17,6 +17,7 @@ extension ConfigurationFile {
     package let groups: [Group]
     /// BFD sessions.
     package let bfd: [String]
+    package let proxies: [Proxy]
     package let unmatched: String
 
     package struct Port: Encodable, Sendable {
@@ -36,22 +37,27 @@ extension ConfigurationFile {
       package let innerMTU: Int?
     }
 
+    package struct Proxy: Encodable, Sendable {
+      package let from, to: String
+      package let sources, destinations: [String]
+      package let clients: Bool
+    }
+
     package struct Group: Encodable, Sendable {
       package let name: String
       package let epochPeriod: Int
       package let rootKeys, maySpeak, forms: [String]
       package let isDefault: Bool
+      /// Who the gateway is towards it, where that is not who it is towards the others.
+      package let identity: String?
     }
   }
 
   package var summary: Summary {
-    let digits = configuration.identity.isWide ? 16 : 8
-    let id = String(configuration.identity.deviceID, radix: 16)
     return Summary(
       name: configuration.name,
-      deviceID: configuration.identity.controller.map { "as \($0) assigns it" }
-        ?? String(repeating: "0", count: max(0, digits - id.count)) + id,
-      member: configuration.identity.controller == nil ? configuration.identity.member : nil,
+      deviceID: configuration.identity.numbers.deviceText,
+      member: configuration.identity.numbers.controller == nil ? configuration.identity.numbers.member : nil,
       engine: configuration.engine.rawValue, lcores: configuration.lcores.count,
       controllers: (configuration.keyAgent?.controllers ?? []).map { "\($0.name) \($0.url) (\($0.id))" },
       ports: configuration.ports.map { port in
@@ -73,7 +79,13 @@ extension ConfigurationFile {
       groups: shapes.map(summary),
       bfd: (configuration.bfd?.sessions ?? []).map { session in
         "\(session.neighbour) by \(session.port), \(session.multiplier) times \(session.interval) ms"
-      }, unmatched: configuration.unmatched.rawValue)
+      },
+      proxies: configuration.proxies.map { proxy in
+        Summary.Proxy(
+          from: proxy.from, to: proxy.to, sources: proxy.sources.map(\.description),
+          destinations: proxy.destinations.map(\.description), clients: proxy.clients)
+      },
+      unmatched: configuration.unmatched.rawValue)
   }
 
   private func summary(_ group: GroupShape) -> Summary.Group {
@@ -82,7 +94,8 @@ extension ConfigurationFile {
       name: group.name, epochPeriod: group.epochPeriod,
       rootKeys: group.rootKeys, maySpeak: policy?.maySpeak.map(\.description) ?? [],
       forms: Configuration.Mode.allCases.filter { policy?.forms.contains($0) ?? false }.map(\.rawValue),
-      isDefault: group.isDefault)
+      isDefault: group.isDefault,
+      identity: configuration.identity.groups.first { $0.group == group.name }.map { $0.numbers.text })
   }
 }
 
@@ -116,10 +129,27 @@ extension ConfigurationFile.Summary: CustomStringConvertible {
         : "accepts \(group.forms.joined(separator: ", "))"
           + (group.maySpeak.isEmpty ? "" : " from \(group.maySpeak.joined(separator: ", "))")
       return "  \(group.name)\(group.isDefault ? " (default)" : ""): \(group.rootKeys.joined(separator: "; ")); "
-        + "epochs of \(group.epochPeriod) s; \(policy)"
+        + "epochs of \(group.epochPeriod) s; \(group.identity.map { "as \($0); " } ?? "")\(policy)"
+    }
+    if !proxies.isEmpty { lines.append("proxies:") }
+    lines += proxies.map { proxy in
+      "  from \(proxy.from) into \(proxy.to)"
+        + (proxy.sources.isEmpty ? "" : ", of \(proxy.sources.joined(separator: ", "))")
+        + (proxy.destinations.isEmpty ? "" : ", to \(proxy.destinations.joined(separator: ", "))")
+        + (proxy.clients ? ", clients included" : "")
     }
     return lines.joined(separator: "\n")
   }
+}
+
+extension Configuration.Identity.Numbers {
+  fileprivate var deviceText: String {
+    if let controller { return "as \(controller) assigns it" }
+    let id = String(deviceID, radix: 16)
+    return String(repeating: "0", count: max(0, (isWide ? 16 : 8) - id.count)) + id
+  }
+
+  fileprivate var text: String { "device \(deviceText)" + (controller == nil ? ", member \(member)" : "") }
 }
 
 extension Configuration.Carriage: CustomStringConvertible {

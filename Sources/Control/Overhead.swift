@@ -40,7 +40,8 @@ extension Configuration {
         let group = shapes.first(where: { $0.name == protection.group })
       else { return [] }
       let variant = Variant(
-        context: connection == nil ? protection.context : .connection, suite: protection.suite, isWide: identity.isWide)
+        context: connection == nil ? protection.context : .connection, suite: protection.suite,
+        isWide: identity.numbers(towards: protection.group).isWide)
       let ids = protection.sendsOptions ? group.idLengths : []
       func mtu(_ port: Port, _ peer: Peer?, outerIsIPv4: Bool, _ carriage: Carriage) -> InnerMTU {
         let overhead = Overhead.octets(

@@ -9,11 +9,6 @@ internal import Vault
 package struct AgentState: Codable, Equatable, Sendable {
   /// Whose state it is.
   package var member: SPIFFEID
-  package var assignment: Assignment?
-  /// The identity controller that gave it.
-  package var assignedBy: SPIFFEID?
-  /// Another one that the identity controller gave while this process ran: taken at the next start.
-  package var nextAssignment: Assignment?
   package var controllers: [String: HeldController]
   /// The newest generation that may ever have been sealed with under the node's counter record, by the root key's ID.
   package var sealed: [String: UInt64]
@@ -31,9 +26,7 @@ package struct AgentState: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case member, assignment, controllers, sealed, periods, sections
-    case assignedBy = "assigned_by"
-    case nextAssignment = "next_assignment"
+    case member, controllers, sealed, periods, sections
   }
 }
 
@@ -53,13 +46,18 @@ package struct HeldController: Codable, Equatable, Sendable {
   package var token: String?
   package var nextToken: String?
   package var series: [HeldSeries] = []
+  /// Who this node is in the groups whose identity controller it is.
+  package var assignment: Assignment?
+  /// Another one that it gave while this process ran: taken at the next start.
+  package var nextAssignment: Assignment?
   package var clients: [ClientRecord] = []
 
   package init(id: SPIFFEID) { self.id = id }
 
   enum CodingKeys: String, CodingKey {
-    case id, version, token, series, clients
+    case id, version, token, series, assignment, clients
     case nextToken = "next_token"
+    case nextAssignment = "next_assignment"
   }
 }
 

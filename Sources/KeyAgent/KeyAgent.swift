@@ -1,7 +1,6 @@
 internal import Foundation
 package import Identity
 internal import Keys
-package import Rotation
 internal import Synchronization
 internal import Vault
 
@@ -41,9 +40,6 @@ package final class KeyAgent: Sendable {
       for subscription in subscriptions { subscription.renewConnection() }
     }
   }
-
-  /// What the identity controller called this node before; nothing at the first start, or when the configuration does.
-  package var assignment: Assignment? { keyring.report { held, _, _, _ in held.assignment } }
 
   /// Asks all controllers, and installs what the sealed file has as soon as the time is known: at once when one answers or
   /// none can be reached, else after three seconds.

@@ -12,8 +12,6 @@ package struct KeyAgentSettings: Sendable {
   /// The sealed file: keys, rotations, tokens.
   package var stateFile: String
   package var wrappingKey: WrappingKeySource
-  /// The one controller that says who this node is; nothing when its configuration does.
-  package var identityController: String?
   /// Waits before an offer is taken over: for tests of slow members only.
   package var delay: Duration
   /// Seconds within which an answer must be whole, beyond those that a poll may wait.
@@ -21,7 +19,7 @@ package struct KeyAgentSettings: Sendable {
 
   package init(
     name: String, tls: TLSFiles, controllers: [ControllerEndpoint], groups: [AgentGroup], stateFile: String,
-    wrappingKey: WrappingKeySource, identityController: String? = nil, delay: Duration = .zero, answerTime: Int = 10
+    wrappingKey: WrappingKeySource, delay: Duration = .zero, answerTime: Int = 10
   ) {
     self.name = name
     self.tls = tls
@@ -29,10 +27,12 @@ package struct KeyAgentSettings: Sendable {
     self.groups = groups
     self.stateFile = stateFile
     self.wrappingKey = wrappingKey
-    self.identityController = identityController
     self.delay = delay
     self.answerTime = answerTime
   }
+
+  /// Those that say who this node is in one of its groups.
+  var identityControllers: Set<String> { Set(groups.compactMap(\.identityController)) }
 
   /// The shortest epoch of the groups that use a root key, in seconds: what the life of its generations is held
   /// against.
@@ -85,9 +85,12 @@ package struct AgentGroup: Sendable, Equatable {
   package var maxCOffset: Int
   package var maxIOffset: Int
   package var rootKeys: [RootKeyReference]
+  /// The one controller that says who this node is in the group; nothing when its configuration does.
+  package var identityController: String?
 
   package init(
-    name: String, isDefault: Bool, epochPeriod: Int, maxCOffset: Int, maxIOffset: Int, rootKeys: [RootKeyReference]
+    name: String, isDefault: Bool, epochPeriod: Int, maxCOffset: Int, maxIOffset: Int, rootKeys: [RootKeyReference],
+    identityController: String? = nil
   ) {
     self.name = name
     self.isDefault = isDefault
@@ -95,6 +98,7 @@ package struct AgentGroup: Sendable, Equatable {
     self.maxCOffset = maxCOffset
     self.maxIOffset = maxIOffset
     self.rootKeys = rootKeys
+    self.identityController = identityController
   }
 }
 

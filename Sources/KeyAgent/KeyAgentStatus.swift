@@ -23,6 +23,9 @@ package struct KeyAgentStatus: Codable, Sendable, Equatable {
     package var lastContact: Int64?
     package var reason: String?
     package var rootKeys: [RootKey]
+    /// What it calls this node, where it is the identity controller of a group.
+    package var deviceID: String?
+    package var memberNumber: UInt8?
     /// The earliest end of a current generation that is used, in Unix seconds.
     package var deadline: Int64?
 
@@ -30,6 +33,8 @@ package struct KeyAgentStatus: Codable, Sendable, Equatable {
       case name, url, state, version, reason, deadline
       case lastContact = "last_contact"
       case rootKeys = "root_keys"
+      case deviceID = "device_id"
+      case memberNumber = "member_number"
     }
   }
 
@@ -43,6 +48,7 @@ package struct KeyAgentStatus: Codable, Sendable, Equatable {
   package var member: String
   /// When its certificate, or the authority's, ends; Unix seconds.
   package var certificateExpires: Int64
+  /// As the first group's identity controller calls this node; `controllers` has what each of them does.
   package var deviceID: String?
   package var memberNumber: UInt8?
   package var controllers: [Controller]
@@ -73,6 +79,7 @@ extension KeyAgent {
       return KeyAgentStatus.Controller(
         name: endpoint.name, url: endpoint.url, state: contact.state.rawValue, version: entry?.version ?? 0,
         lastContact: contact.lastContact, reason: contact.reason, rootKeys: rootKeys,
+        deviceID: entry?.assignment?.deviceID, memberNumber: entry?.assignment?.member,
         deadline: rootKeys.filter(\.used).compactMap(\.expires).min())
     }
     var reasons: [String] = []
@@ -95,9 +102,10 @@ extension KeyAgent {
           + "as rolled back")
     }
     if let problem = identity.problem { reasons.append(problem) }
+    let first = settings.groups.first?.identityController.flatMap { held.controllers[$0]?.assignment }
     return KeyAgentStatus(
       state: reasons.isEmpty ? "ok" : "degraded", reasons: reasons, deadline: controllers.compactMap(\.deadline).min(),
       member: identity.identity.id.description, certificateExpires: Int64(identity.expires.timeIntervalSince1970),
-      deviceID: held.assignment?.deviceID, memberNumber: held.assignment?.member, controllers: controllers)
+      deviceID: first?.deviceID, memberNumber: first?.member, controllers: controllers)
   }
 }

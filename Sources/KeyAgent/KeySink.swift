@@ -5,18 +5,20 @@ package import Rotation
 package struct KeyView: Sendable {
   /// The groups in force: every root key there with a current generation.
   package var groups: [TrustGroup]
-  /// What the identity controller calls this node; nothing when the configuration does, or nobody did yet.
-  package var assignment: Assignment?
-  /// Outside clients that the node's pool may serve, as the identity controller lists them.
-  package var clients: [ClientRecord]
+  /// What each group's identity controller calls this node, by the group's name; none where the configuration does, or nobody
+  /// did yet.
+  package var assignments: [String: Assignment]
+  /// Outside clients that the node's pool may serve, by the name of the group whose identity controller lists them.
+  package var clients: [String: [ClientRecord]]
   /// The last second of each generation, by the root key's ID in hex and the generation's number.
   package var expiries: [String: [UInt64: Int64]]
 
   package init(
-    groups: [TrustGroup], assignment: Assignment?, clients: [ClientRecord], expiries: [String: [UInt64: Int64]]
+    groups: [TrustGroup], assignments: [String: Assignment], clients: [String: [ClientRecord]],
+    expiries: [String: [UInt64: Int64]]
   ) {
     self.groups = groups
-    self.assignment = assignment
+    self.assignments = assignments
     self.clients = clients
     self.expiries = expiries
   }
@@ -28,10 +30,10 @@ package struct KeyView: Sendable {
     }
     return groups.map(\.name) == other.groups.map(\.name) && numbers(groups) == numbers(other.groups)
       && groups.map { $0.rootKeys.map(\.id) } == other.groups.map { $0.rootKeys.map(\.id) }
-      && assignment == other.assignment && clients == other.clients && expiries == other.expiries
+      && assignments == other.assignments && clients == other.clients && expiries == other.expiries
   }
 
-  static let nothing = KeyView(groups: [], assignment: nil, clients: [], expiries: [:])
+  static let nothing = KeyView(groups: [], assignments: [:], clients: [:], expiries: [:])
 }
 
 /// What uses the keys: the gateway. Called by one thread at a time.

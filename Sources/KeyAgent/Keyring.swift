@@ -40,12 +40,16 @@ final class Keyring: Sendable {
     self.file = file
     var held = try AgentState.load(file, member: member) ?? AgentState(member: member)
     let saved = held
-    let authority = settings.controllers.first { $0.name == settings.identityController }?.id
-    if let next = held.nextAssignment { (held.assignment, held.nextAssignment) = (next, nil) }
-    if held.assignedBy != authority { (held.assignment, held.assignedBy) = (nil, authority) }
     for endpoint in settings.controllers where held.controllers[endpoint.name]?.id != endpoint.id {
       // Another controller under an old name: nothing of the old one's holds for it.
       held.controllers[endpoint.name] = HeldController(id: endpoint.id)
+    }
+    let authorities = settings.identityControllers
+    for (name, controller) in held.controllers {
+      // Who is no identity controller any more may give the numbers to another node.
+      let assignment = authorities.contains(name) ? controller.nextAssignment ?? controller.assignment : nil
+      held.controllers[name]?.assignment = assignment
+      held.controllers[name]?.nextAssignment = nil
     }
     state = Mutex(State(held: held, saved: saved, time: time))
   }
@@ -93,9 +97,9 @@ final class Keyring: Sendable {
         settings.shortestPeriod(of: RootKeyReference(controller: controller, name: name)).map { Int64($0) << 15 }
       }
       var note: String?
-      if settings.identityController == controller {
+      if settings.identityControllers.contains(controller) {
         new.clients = offer.clients
-        note = Self.assign(offer.assignment, to: &held)
+        note = Self.assign(offer.assignment, to: &new)
       }
       held.controllers[controller] = new
       let problems = TrustGroup.problems(in: groups(of: held, &state.withheld))
@@ -115,7 +119,7 @@ final class Keyring: Sendable {
     for observer in observers.withLock({ $0 }) { observer(view) }
   }
 
-  private static func assign(_ assignment: Assignment?, to held: inout AgentState) -> String? {
+  private static func assign(_ assignment: Assignment?, to held: inout HeldController) -> String? {
     guard let assignment else {
       return held.assignment == nil
         ? "it gave no device ID: enrol this node there as a member of a pool" : nil
@@ -208,9 +212,13 @@ final class Keyring: Sendable {
     try save(held, &state)
     var expiries: [String: [UInt64: Int64]] = [:]
     for series in held.controllers.values.flatMap(\.series) { expiries[series.id] = series.keys.mapValues(\.expires) }
+    let authorities = settings.groups.compactMap { group in
+      group.identityController.flatMap { held.controllers[$0] }.map { (group.name, $0) }
+    }
     let view = KeyView(
-      groups: groups, assignment: held.assignment,
-      clients: settings.identityController.flatMap { held.controllers[$0]?.clients } ?? [], expiries: expiries)
+      groups: groups,
+      assignments: Dictionary(authorities.compactMap { name, held in held.assignment.map { (name, $0) } }) { $1 },
+      clients: Dictionary(authorities.map { ($0, $1.clients) }) { $1 }, expiries: expiries)
     let isChanged = !state.isInstalled || !view.isSame(as: state.view)
     if isChanged {
       do {
@@ -241,11 +249,11 @@ final class Keyring: Sendable {
   /// - Parameter withheld: why the others are not.
   private func groups(of held: AgentState, _ withheld: inout [String: String]) -> [TrustGroup] {
     withheld = [:]
-    guard settings.identityController == nil || held.assignment != nil else {
-      for group in settings.groups { withheld[group.name] = "the identity controller has not named this node yet" }
-      return []
-    }
     return settings.groups.compactMap { group in
+      if let authority = group.identityController, held.controllers[authority]?.assignment == nil {
+        withheld[group.name] = "the identity controller \(authority) has not named this node yet"
+        return nil
+      }
       let missing = group.rootKeys.filter { held.rootKey($0) == nil }
       guard missing.isEmpty else {
         withheld[group.name] =

@@ -9,6 +9,7 @@ package struct TCPView: ~Escapable {
   @inlinable package static var dataOffsetOffset: Int { 12 }
   @inlinable package static var flagsOffset: Int { 13 }
   @inlinable package static var checksumOffset: Int { 16 }
+  @inlinable package static var syn: UInt8 { 0x02 }
 
   /// Nothing unless 20 <= data offset <= octets.
   @_lifetime(copy bytes)
@@ -23,7 +24,7 @@ package struct TCPView: ~Escapable {
   @inlinable package var sourcePort: UInt16 { bytes.uint16(at: 0) }
   @inlinable package var destinationPort: UInt16 { bytes.uint16(at: 2) }
   @inlinable package var flags: UInt8 { bytes.uint8(at: TCPView.flagsOffset) }
-  @inlinable package var isSYN: Bool { flags & 0x02 != 0 }
+  @inlinable package var isSYN: Bool { flags & TCPView.syn != 0 }
   @inlinable package var checksum: UInt16 { bytes.uint16(at: TCPView.checksumOffset) }
   @inlinable package var payload: RawSpan {
     @_lifetime(copy self)

@@ -30,7 +30,7 @@ import Wire
         && agent.wrappingKey == .file(workspace.path("gateway-a.kek")))
     #expect(agent.groups.map { $0.rootKeys.map(\.description) } == [["region/region1", "users/hpc", "tasks/train"]])
     #expect(agent.groups[0].epochPeriod == 600 && agent.groups[0].maxCOffset == 16 && agent.delay == 0)
-    #expect(file.configuration.identity.controller == "region")
+    #expect(file.configuration.identity.numbers.controller == "region")
     let summary = CheckReport(path: workspace.path("gateway-agent.yaml")).description
     #expect(summary.contains("device as region assigns it") && summary.contains("https://192.0.2.11:8442"))
   }
@@ -38,9 +38,9 @@ import Wire
   @Test func everythingIsReadAndResolved() throws {
     let configuration = try workspace.load(Tree.gateway.text).configuration
     #expect(configuration.name == "gateway")
-    #expect(configuration.identity.deviceID == 0x2a)
-    #expect(!configuration.identity.isWide)
-    #expect(configuration.identity.member == 3)
+    #expect(configuration.identity.numbers.deviceID == 0x2a)
+    #expect(!configuration.identity.numbers.isWide)
+    #expect(configuration.identity.numbers.member == 3)
     #expect(configuration.lcores.count == 2)
     #expect(!configuration.lcores.isDedicated)
     #expect(configuration.lcores.cores == [])

@@ -43,6 +43,8 @@ import Testing
     try compare(Configuration.BFD.Field.self, schema, "bfd")
     try compare(Configuration.BFD.Session.Field.self, schema, "bfd_session")
     try compare(Configuration.SharedAddress.Field.self, schema, "shared")
+    try compare(Configuration.Proxy.Field.self, schema, "proxy")
+    try compare(Configuration.Identity.Group.Field.self, schema, "group_identity")
     try compare(Configuration.KeyAgent.Field.self, schema, "key_agent")
     try compare(Configuration.KeyAgent.WrappingKey.Field.self, schema, "wrapping_key")
     try compare(Configuration.KeyAgent.WrappingKey.TokenField.self, schema, "pkcs11")
@@ -82,6 +84,14 @@ import Testing
       ),
       ("route", "routes[1]", []), ("route", "routes[2]", []), ("group", "groups[0]", []), ("capture", "capture", []),
       ("bfd", "bfd", bfd), ("bfd_session", "bfd.sessions[0]", bfd), ("shared", "ports[1].shared[0]", bfd),
+      (
+        "proxy", "proxies[0]",
+        [("proxies", [["from": "train", "to": "other", "sources": ["10.2.0.0/24"]] as [String: Any]])]
+      ),
+      (
+        "group_identity", "identity.groups[0]",
+        [("identity.groups", [["group": "train", "device_id": "0000002b", "member": 1] as [String: Any]])]
+      ),
       ("key_agent", "key_agent", agent), ("wrapping_key", "key_agent.wrapping_key", agent),
       ("agent_controller", "key_agent.controllers[0]", agent), ("agent_group", "key_agent.trust_groups[0]", agent),
       ("identity", "identity", agent),

@@ -17,7 +17,7 @@ import Testing
   func anIDIsTextThatLooksLikeANumber(_ text: String, _ id: UInt64?) throws {
     let tree = Tree.gateway.text.replacingOccurrences(of: "\"0000002a\"", with: text)
     if let id {
-      #expect(try workspace.load(tree).configuration.identity.deviceID == id)
+      #expect(try workspace.load(tree).configuration.identity.numbers.deviceID == id)
     } else {
       #expect(try workspace.mistakes(in: tree).map(\.path) == ["identity.device_id"])
     }

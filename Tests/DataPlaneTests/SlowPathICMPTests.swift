@@ -112,6 +112,20 @@ import Wire
     #expect(bench.take() == [.route(error)])
   }
 
+  /// Between two domains the far end's address is what policies on the way back know, whatever the gateway's own are.
+  @Test(arguments: [Frames.openedExpired, Frames.openedExpired6])
+  func errorsAboutProxiedPacketsAreRoutedFromTheFarEnd(_ packet: [UInt8]) {
+    var bench = Bench()
+    let info = PuntInfo(punt: .hopLimit, port: 1, fromProtected: true, isProxied: true)
+    #expect(bench.receive(packet, info) == .dropped(.hopLimit))
+    guard case .route(let error)? = bench.take().first else {
+      Issue.record("no error")
+      return
+    }
+    let (source, destination) = packet[0] >> 4 == 4 ? (12..<16, 16..<20) : (8..<24, 24..<40)
+    #expect(error[source] == packet[destination] && error[destination] == packet[source])
+  }
+
   @Test func noMTUBelowTheSmallestIsEverTold() {
     var bench = Bench()
     _ = bench.receive(Frames.openedExpired, PuntInfo(punt: .tooBig, port: 1, mtu: 9, fromProtected: true))

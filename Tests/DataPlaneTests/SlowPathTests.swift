@@ -179,7 +179,8 @@ import Wire
         punt: punts[Int.random(in: 0..<punts.count, using: &random)], port: UInt16.random(in: 0...3, using: &random),
         mtu: UInt16.random(in: 0...(.max), using: &random),
         nextHop: IPAddress(ipv4: 0x0A01_0000 | UInt32.random(in: 0...255, using: &random)),
-        fromProtected: Bool.random(using: &random), l3Offset: offsets[Int.random(in: 0..<4, using: &random)])
+        fromProtected: Bool.random(using: &random), isProxied: Bool.random(using: &random),
+        l3Offset: offsets[Int.random(in: 0..<4, using: &random)])
       let packet = HeldPacket(rawValue: UInt(step))
       held.insert(packet)
       if bench.receive(frame, info, held: UInt(step)) != .held { held.remove(packet) }

@@ -133,6 +133,47 @@ import Vault
     }
   }
 
+  /// A node in two groups takes its numbers in each from that group's controller alone.
+  @Test func eachGroupHasItsAuthority() async throws {
+    try await withAuthority { authority in
+      var script = try ScriptedController.Script.first("site", .trustRegion)
+      script.assignment = Assignment(deviceID: "0000002a", member: 3)
+      let site = try ScriptedController("site", authority, script: script)
+      let world = try ScriptedController("world", authority, script: .first("world", .trustRegion))
+      defer { [site, world].forEach { $0.stop() } }
+      let member = try Member([site, world], authority: authority)
+      member.settings.groups = ["site", "world"].map { name in
+        AgentGroup(
+          name: name, isDefault: false, epochPeriod: 600, maxCOffset: 16, maxIOffset: 0,
+          rootKeys: [RootKeyReference(controller: name, name: name)], identityController: name)
+      }
+      try member.start()
+      await eventually("both heard") { site.acknowledged != nil && world.acknowledged != nil }
+      await eventually("the one that named it") { member.sink.groups.map(\.name) == ["site"] }
+      #expect(
+        member.agent?.status.reasons.contains { $0.hasPrefix("group world") && $0.contains("world has not named") }
+          == true)
+      world.change { $0.assignment = Assignment(deviceID: "00000107", member: 0) }
+      await eventually("both groups") { member.sink.groups.map(\.name) == ["site", "world"] }
+      let wanted = [
+        "site": Assignment(deviceID: "0000002a", member: 3), "world": Assignment(deviceID: "00000107", member: 0),
+      ]
+      #expect(member.sink.assignments == wanted)
+      #expect(member.controller("world")?.deviceID == "00000107" && member.controller("site")?.memberNumber == 3)
+      member.stop()
+      // Who names it no more is not believed again from the file.
+      member.settings.groups[1].identityController = nil
+      try member.start()
+      await eventually("started again") { member.sink.assignments == wanted.filter { $0.key == "site" } }
+      member.stop()
+      world.change { $0.assignment = nil }
+      member.settings.groups[1].identityController = "world"
+      try member.start()
+      defer { member.stop() }
+      await eventually("unnamed") { member.sink.groups.map(\.name) == ["site"] }
+    }
+  }
+
   @Test func aForeignStateIsNotUsed() async throws {
     try await withAuthority { authority in
       let region = try ScriptedController("region", authority, script: .first("region", .trustRegion))

@@ -40,7 +40,8 @@ final class Member {
     var nodeTime: UInt64? { state.withLock { $0.nodeTime } }
 
     var groups: [TrustGroup] { state.withLock { $0.views.last?.groups ?? [] } }
-    var assignment: Assignment? { state.withLock { $0.views.last?.assignment } }
+    var assignments: [String: Assignment] { state.withLock { $0.views.last?.assignments ?? [:] } }
+    var assignment: Assignment? { assignments["train"] }
 
     /// Of the first group: the generations of each root key.
     var numbers: [[UInt64?]] {
@@ -67,10 +68,11 @@ final class Member {
       groups: [
         AgentGroup(
           name: "train", isDefault: true, epochPeriod: period, maxCOffset: 16, maxIOffset: 0,
-          rootKeys: controllers.map { RootKeyReference(controller: $0.name, name: $0.name) })
+          rootKeys: controllers.map { RootKeyReference(controller: $0.name, name: $0.name) },
+          identityController: identity)
       ],
       stateFile: directory.appending(path: "state").path(percentEncoded: false), wrappingKey: key,
-      identityController: identity, answerTime: 2)
+      answerTime: 2)
   }
 
   func start() throws {

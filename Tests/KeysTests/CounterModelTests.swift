@@ -48,7 +48,7 @@ import Testing
       )
       if disk.isDead { return }
       self.keeper = keeper
-      counters = try (0..<2).map { try SealingCounter(member: 3, lcore: $0, board: keeper.board) }
+      counters = try (0..<2).map { try SealingCounter(lcore: $0, board: keeper.board) }
     }
 
     func forgetEpochs() {
@@ -87,7 +87,7 @@ import Testing
         counters[lcore].begin()
         for _ in 0..<random.below(20) {
           let period = UInt32(periods[Int(random.below(3))])
-          guard let epoch = keeper.board.sealEpoch(period: period), let counter = counters[lcore].next() else {
+          guard let epoch = keeper.board.sealEpoch(period: period), let counter = counters[lcore].next(member: 3) else {
             continue
           }
           let nonce = Nonce(period: period, epoch: UInt16(truncatingIfNeeded: epoch), counter: counter)
@@ -146,7 +146,7 @@ import Testing
     func live() throws {
       node.keeper = try RecordKeeper(
         medium: node.disk.opened(), path: "r", periods: node.periods, clock: node.clock, bootID: node.disk.bootID)
-      node.counters = try [SealingCounter(member: 3, lcore: 0, board: #require(node.keeper).board)]
+      node.counters = try [SealingCounter(lcore: 0, board: #require(node.keeper).board)]
       for _ in 0..<20 { node.seal() }
       node.kill()
     }

@@ -11,12 +11,12 @@ import Testing
   }
 
   private func counter(_ keeper: RecordKeeper, lcore: Int = 0) throws -> SealingCounter {
-    try SealingCounter(member: 0, lcore: lcore, board: keeper.board)
+    try SealingCounter(lcore: lcore, board: keeper.board)
   }
 
   private func counts(_ counter: inout SealingCounter, _ wanted: Int) -> [UInt64] {
     counter.begin()
-    return (0..<wanted).compactMap { _ in counter.next() }
+    return (0..<wanted).compactMap { _ in counter.next(member: 0) }
   }
 
   @Test func theFirstStartIsOneEpochAheadAtARandomCount() throws {
@@ -244,7 +244,7 @@ import Testing
     for _ in 0..<12 {
       fast.begin()
       for _ in 0..<burst {
-        guard fast.next() != nil else {
+        guard fast.next(member: 0) != nil else {
           Issue.record("the bound was reached")
           return
         }
@@ -262,13 +262,13 @@ import Testing
     var counter = try counter(keeper)
     counter.begin()
     var taken: UInt64 = 0
-    while counter.next() != nil { taken += 1 }
+    while counter.next(member: 0) != nil { taken += 1 }
     #expect(taken == RecordKeeper.block)
     counter.begin()
     keeper.tick(clock: start)
-    #expect(counter.next() == nil, "the limit is the burst's")
+    #expect(counter.next(member: 0) == nil, "the limit is the burst's")
     counter.begin()
-    #expect(counter.next() == 100 + RecordKeeper.block)
+    #expect(counter.next(member: 0) == 100 + RecordKeeper.block)
   }
 
   /// Windows lift idle lcores, so that all counts of an epoch lie within 2^37 of each other.

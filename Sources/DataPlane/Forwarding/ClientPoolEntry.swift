@@ -99,7 +99,8 @@ extension Worker {
 extension GatewayPlan {
   var connectionFilter: ConnectionFilter {
     if let connection { return ConnectionFilter(role: .client, id: connection.id.fromPool.rawValue) }
-    return ConnectionFilter(role: clientPools.isEmpty ? .none : .member, id: deviceID << 32)
+    guard let pool = clientPools.first else { return ConnectionFilter(role: .none) }
+    return ConnectionFilter(role: .member, id: identity(towards: pool.group).deviceID << 32)
   }
 
   /// What is wrong with the clients, or with the connection, of this plan.
@@ -108,8 +109,12 @@ extension GatewayPlan {
       guard groups.indices.contains(pool.group), groups[pool.group].grant == nil,
         !clientPools[..<place].contains(where: { $0.group == pool.group })
       else { return "clients.trust_group: found a group that cannot have clients, or has some already" }
+      let deviceID = identity(towards: pool.group).deviceID
       guard deviceID >> 32 == 0 else {
         return "identity.device_id: found more than 8 hex digits, expected 8 in a pool that serves clients"
+      }
+      guard deviceID == identity(towards: clientPools[0].group).deviceID else {
+        return "clients: found pools with two device IDs, expected one: a node serves one pool"
       }
       let bits = ConnectionNumber.slotShift...ConnectionNumber.bits
       guard bits.contains(pool.prefix.hostBits) else {

@@ -150,17 +150,15 @@ struct CompiledRoutes {
   /// Wire format, section 6.
   private static let outerHopLimit: UInt8 = 64
 
-  /// Every prefix of the routes and of the permissions once, each with the longest route and all the groups that
+  /// Every prefix of the routes, the permissions and the proxy's policies once, each with the longest route and all that
   /// cover it.
-  func merged(
-    policies: [GatewayPlan.GroupPolicy], groupCount: Int
-  ) -> (entries: [Entry], speakers: [UInt64], speakerWords: Int) {
-    let words = max(1, (groupCount + 63) / 64)
+  func merged(groupCount: Int) -> (entries: [Entry], speakers: [UInt64], speakerWords: Int) {
+    let permissions = plan.policies.map { ($0.group, $0.speaks) } + plan.proxyPrefixes(groupCount: groupCount)
+    let words = max(1, (groupCount + 2 * plan.proxies.count + 63) / 64)
     var permitted: [IPPrefix: [UInt64]] = [:]
-    for policy in policies {
-      for prefix in policy.speaks {
-        permitted[prefix.network, default: Array(repeating: 0, count: words)][policy.group / 64] |=
-          1 << UInt64(policy.group % 64)
+    for (bit, prefixes) in permissions {
+      for prefix in prefixes {
+        permitted[prefix.network, default: Array(repeating: 0, count: words)][bit / 64] |= 1 << UInt64(bit % 64)
       }
     }
     var classes: [[UInt64]: UInt16] = [Array(repeating: 0, count: words): 0]

@@ -86,6 +86,23 @@ struct RouteEntry {
   @inline(__always) var leadsBack: Bool { kind.rawValue >= Kind.seal.rawValue }
 }
 
+/// A policy of the proxy. `sources` and `destinations` are the bits of the speakers' sets that say whether an address lies in the
+/// policy's prefixes; -1: every address does.
+struct ProxyEntry {
+  var to: Int
+  var sources: Int
+  var destinations: Int
+  var admitsClients: Bool
+  /// The policy's place in the plan, for its counter.
+  var place: Int
+}
+
+/// Which of the `ProxyEntry`s are for what a group sent.
+struct ProxyRange {
+  var first: Int32
+  var end: Int32
+}
+
 /// What the longest prefix says of an address, in both of its roles: where packets to it go, and which groups may send from it.
 struct PrefixEntry {
   var route: UInt16

@@ -4,8 +4,8 @@ internal import Wire
 
 /// Where packets go, and who may have sent them. Immutable; lcores reach it by pointer and never retain it.
 ///
-/// One lookup per address answers both questions: the table holds every prefix of the routes and of the groups'
-/// permissions, and each entry carries the route and the set of groups that cover it.
+/// One lookup per address answers both questions: the table holds every prefix of the routes, of the groups' permissions
+/// and of the proxy's policies, and each entry carries the route and the set of groups and policies that cover it.
 final class ForwardingTable: @unchecked Sendable {
   struct Failure: Error, CustomStringConvertible { let description: String }
 
@@ -16,11 +16,14 @@ final class ForwardingTable: @unchecked Sendable {
   let sealings: UnsafeMutableBufferPointer<SealingEntry>
   let peers: UnsafeMutableBufferPointer<PeerEntry>
   let ports: UnsafeMutableBufferPointer<PortEntry>
-  /// speakers x speakerWords: bit g of a set says that group g may speak.
+  /// speakers x speakerWords: bit g of a set says that group g may speak; the bits after the groups' are `ProxyEntry`'s.
   let speakers: UnsafeMutableBufferPointer<UInt64>
   let speakerWords: Int
   /// Per group: which payload forms it may use, bit = PayloadForm's raw value; and `limitsFrames`.
   let forms: UnsafeMutableBufferPointer<UInt8>
+  /// By the group that they are for, and that order's ranges by group.
+  let proxies: UnsafeMutableBufferPointer<ProxyEntry>
+  let proxyRanges: UnsafeMutableBufferPointer<ProxyRange>
   /// By group; and for each pool the clients by slot.
   let clientPools: UnsafeMutableBufferPointer<ClientPoolEntry>
   private let clientSlots: [UnsafeMutableBufferPointer<Int32>]
@@ -38,7 +41,7 @@ final class ForwardingTable: @unchecked Sendable {
     self.groupCount = groupCount
     self.headerLengths = headerLengths
     let compiled = CompiledRoutes(plan: plan, ports: livePorts)
-    let table = compiled.merged(policies: plan.policies, groupCount: groupCount)
+    let table = compiled.merged(groupCount: groupCount)
     guard table.entries.count <= Self.maxPrefixes else {
       throw Failure(description: "\(table.entries.count) prefixes; the forwarding table holds \(Self.maxPrefixes)")
     }
@@ -77,8 +80,11 @@ final class ForwardingTable: @unchecked Sendable {
     for (pool, peers) in zip(plan.clientPools, compiled.clientPeers) where pools.indices.contains(pool.group) {
       let table = UnsafeMutableBufferPointer<Int32>.copied(from: peers)
       slots.append(table)
-      pools[pool.group] = ClientPoolEntry(pool, deviceID: plan.deviceID, peers: table)
+      pools[pool.group] = ClientPoolEntry(pool, deviceID: plan.identity(towards: pool.group).deviceID, peers: table)
     }
+    let proxies = plan.proxyEntries(groupCount: groupCount)
+    self.proxies = .copied(from: proxies.entries)
+    proxyRanges = .copied(from: proxies.ranges)
     clientPools = .copied(from: pools)
     clientSlots = slots
     for (index, entry) in table.entries.enumerated() {
@@ -109,6 +115,8 @@ final class ForwardingTable: @unchecked Sendable {
     ports.deallocate()
     speakers.deallocate()
     forms.deallocate()
+    proxies.deallocate()
+    proxyRanges.deallocate()
     clientPools.deallocate()
     clientSlots.forEach { $0.deallocate() }
   }

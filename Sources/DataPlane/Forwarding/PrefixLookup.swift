@@ -71,6 +71,10 @@ struct ForwardingView {
   let speakers: UnsafePointer<UInt64>
   let speakerWords: Int
   let forms: UnsafePointer<UInt8>
+  let proxies: UnsafePointer<ProxyEntry>
+  /// By group.
+  let proxyRanges: UnsafePointer<ProxyRange>
+  let isProxy: Bool
   /// By group.
   let clientPools: UnsafePointer<ClientPoolEntry>
   let bypassUnmatched: Bool
@@ -89,14 +93,19 @@ struct ForwardingView {
     speakers = UnsafePointer(table.speakers.baseAddress.unsafelyUnwrapped)
     speakerWords = table.speakerWords
     forms = UnsafePointer(table.forms.baseAddress.unsafelyUnwrapped)
+    proxies = UnsafePointer(table.proxies.baseAddress.unsafelyUnwrapped)
+    proxyRanges = UnsafePointer(table.proxyRanges.baseAddress.unsafelyUnwrapped)
+    isProxy = !table.plan.proxies.isEmpty
     clientPools = UnsafePointer(table.clientPools.baseAddress.unsafelyUnwrapped)
     bypassUnmatched = table.plan.bypassUnmatched
     mssClamp = table.plan.mssClamp
   }
 
-  @inline(__always) func maySpeak(group: Int, _ entry: PrefixEntry) -> Bool {
-    let word = speakers[Int(entry.speakers) &* speakerWords &+ group >> 6]
-    return word >> UInt64(truncatingIfNeeded: group & 63) & 1 == 1
+  @inline(__always) func maySpeak(group: Int, _ entry: PrefixEntry) -> Bool { isCovered(entry, by: group) }
+  /// - Parameter bit: a group's number, or a bit of a `ProxyEntry`.
+  @inline(__always) func isCovered(_ entry: PrefixEntry, by bit: Int) -> Bool {
+    let word = speakers[Int(entry.speakers) &* speakerWords &+ bit >> 6]
+    return word >> UInt64(truncatingIfNeeded: bit & 63) & 1 == 1
   }
   /// Whether Ethernet frames of a group are held to its prefixes: where it has none, it is trusted with whole frames.
   @inline(__always) func limitsFrames(group: Int) -> Bool { forms[group] & ForwardingTable.limitsFrames != 0 }

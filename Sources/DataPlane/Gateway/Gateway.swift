@@ -139,7 +139,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
         opener: Opener(dataKeys: DataKeys(engine: Engine(), octets: budget.open)),
         sealer: Sealer(
           dataKeys: DataKeys(engine: Engine(), octets: budget.seal),
-          counter: SealingCounter(member: Int(plan.member), lcore: number, board: board)),
+          counter: SealingCounter(lcore: number, board: board)),
         transmitter: Transmitter(
           ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number],
           capture: capture?.tap ?? .none, downs: downs),
@@ -182,13 +182,12 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     guard plan.ports.count == ports.count else {
       throw GatewayError("\(plan.ports.count) ports instead of \(ports.count): a restart is needed for that (ports)")
     }
-    guard plan.wideID || plan.deviceID >> 32 == 0 else {
-      throw GatewayError("an ID of more than 8 hex digits without wide IDs (identity.device_id)")
+    if let fault = plan.identityFault ?? plan.connectionFault(keys.groups) ?? plan.proxyFault(keys.groups) {
+      throw GatewayError(fault)
     }
-    if let fault = plan.connectionFault(keys.groups) { throw GatewayError(fault) }
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
-      guard let length = Snapshot.headerLength(sealing, keys: keys, wideID: plan.wideID) else {
+      guard let length = Snapshot.headerLength(sealing, keys: keys, plan: plan) else {
         throw GatewayError(
           "a route names trust group number \(sealing.group), which the keys file does not have, or its header does not fit 128 octets"
         )

@@ -1,3 +1,4 @@
+internal import Keys
 package import Wire
 
 /// What a gateway shall do, as plain values: the data plane's own form of a checked configuration. Names have become indices.
@@ -175,11 +176,37 @@ package struct GatewayPlan: Sendable, Equatable {
     package var tracked: [Int] = []
   }
 
+  /// Lets what was opened under one group's keys be sealed under another's (docs/proxy.md).
+  package struct Proxy: Sendable, Equatable {
+    package var from: Int
+    package var to: Int
+    /// Of the inner packet. Empty: all that `from` may speak for, and all that is routed to `to`.
+    package var sources: [IPPrefix] = []
+    package var destinations: [IPPrefix] = []
+    /// Also what a client of `from`'s pool sends, and what goes to a client of `to`'s.
+    package var clients = false
+    package init(from: Int, to: Int) {
+      self.from = from
+      self.to = to
+    }
+  }
+
+  /// Who the node is: assigned by the one identity controller of a trust group (wire format, section 4).
+  package struct Identity: Sendable, Equatable {
+    package var deviceID: UInt64
+    /// Eight-octet IDs in the packets.
+    package var wideID = false
+    package var member: UInt8 = 0
+    package init(deviceID: UInt64) { self.deviceID = deviceID }
+  }
+
   package var name: String
   package var deviceID: UInt64
   /// Eight-octet IDs in the packets.
   package var wideID = false
   package var member: UInt8 = 0
+  /// Who the node is towards groups that have another identity controller.
+  package var identities: [Int: Identity] = [:]
   package var ports: [Port] = []
   package var peers: [Peer] = []
   package var routes: [Route] = []
@@ -189,6 +216,7 @@ package struct GatewayPlan: Sendable, Equatable {
   package var clientPools: [ClientPool] = []
   package var connection: Connection?
   package var bfd = BFD()
+  package var proxies: [Proxy] = []
   /// Traffic that matches no route passes in clear between the two ports of a bump; elsewhere it is always dropped.
   package var bypassUnmatched = false
   package var mssClamp = true
@@ -206,5 +234,29 @@ extension GatewayPlan.BFD.Session {
     BFDNeighbour(
       key: NeighbourKey(port: UInt16(port), address: neighbour),
       settings: BFDSession.Settings(interval: interval &* 1000, multiplier: multiplier))
+  }
+}
+
+extension GatewayPlan {
+  func identity(towards group: Int) -> Identity {
+    if let identity = identities[group] { return identity }
+    var identity = Identity(deviceID: deviceID)
+    (identity.wideID, identity.member) = (wideID, member)
+    return identity
+  }
+
+  /// What is wrong with the identities.
+  var identityFault: String? {
+    for identity in identities.keys.sorted().map({ identity(towards: $0) }) + [identity(towards: -1)] {
+      guard identity.wideID || identity.deviceID >> 32 == 0 else {
+        return "an ID of more than 8 hex digits without wide IDs (identity.device_id)"
+      }
+      do {
+        try SealingCounter.check(member: Int(identity.member))
+      } catch {
+        return "\(error) (identity.member)"
+      }
+    }
+    return nil
   }
 }

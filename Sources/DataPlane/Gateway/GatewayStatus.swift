@@ -58,6 +58,14 @@ package struct GatewayStatus: Sendable, Codable {
       case rootKeys = "root_keys"
     }
   }
+  /// A policy of the proxy.
+  package struct Proxy: Sendable, Codable {
+    package var from, to: String
+    /// Inner prefixes; empty: any.
+    package var sources, destinations: [String]
+    /// Packets that it let through.
+    package var packets: UInt64
+  }
   package struct Neighbour: Sendable, Codable {
     package var port, address: String
     package var mac: String?
@@ -123,6 +131,7 @@ package struct GatewayStatus: Sendable, Codable {
   package var drops: [String: UInt64]
   package var peers: [Peer]
   package var groups: [Group]
+  package var proxies: [Proxy]
   package var neighbours: [Neighbour]
   package var bfd: BFD?
   package var shared: [Shared]?
@@ -165,6 +174,7 @@ extension Gateway {
         generatedOut: sum(.generatedSent), generatedDrops: sum(.generatedDropped), sealed: sum(.sealed),
         opened: sum(.opened)),
       drops: drops, peers: peerStatus(plan, entries), groups: groupStatus(snapshot),
+      proxies: proxyStatus(plan, snapshot),
       neighbours: entries.map { entry in
         GatewayStatus.Neighbour(
           port: plan.ports[Int(entry.key.port)].name, address: "\(entry.key.address)", mac: entry.mac.map { "\($0)" },
@@ -229,6 +239,16 @@ extension Gateway {
           age: session.age / 1_000_000_000, flaps: session.flaps, lastFailure: session.lastFailure.map { "\($0)" },
           received: session.received, sent: session.sent)
       })
+  }
+
+  private func proxyStatus(_ plan: GatewayPlan, _ snapshot: Snapshot) -> [GatewayStatus.Proxy] {
+    let names = snapshot.keys.groups.map(\.name)
+    return plan.proxies.enumerated().map { index, policy in
+      GatewayStatus.Proxy(
+        from: names[policy.from], to: names[policy.to], sources: policy.sources.map(\.description),
+        destinations: policy.destinations.map(\.description),
+        packets: lcoreCounters.reduce(0) { $0 + $1.proxied(underPolicy: index) })
+    }
   }
 
   private func groupStatus(_ snapshot: Snapshot) -> [GatewayStatus.Group] {

@@ -16,13 +16,15 @@ struct Counters: @unchecked Sendable {
   static let maxGroups = 256
   static let maxPeers = 1024
   static let maxPorts = 64
+  static let maxProxies = 64
   // Computed, as a static let that is no literal would be initialised by a call in the packet loop.
   private static var drops: Int { Kind.cacheCapacity.rawValue + 1 }
   private static var groups: Int { drops + DropReason.count }
   private static var peers: Int { groups + maxGroups }
   private static var portReceived: Int { peers + maxPeers }
   private static var portSent: Int { portReceived + maxPorts }
-  private static var count: Int { portSent + maxPorts }
+  private static var proxies: Int { portSent + maxPorts }
+  private static var count: Int { proxies + maxProxies }
 
   private let words: UnsafeMutablePointer<UInt64>
 
@@ -48,6 +50,9 @@ struct Counters: @unchecked Sendable {
   @inline(__always) func sealed(peer: Int) {
     if peer < Self.maxPeers { dpdk_add(words + (Self.peers &+ peer), 1) }
   }
+  @inline(__always) func proxied(policy: Int) {
+    if policy < Self.maxProxies { dpdk_add(words + (Self.proxies &+ policy), 1) }
+  }
   @inline(__always) func received(port: Int, _ n: Int) {
     dpdk_add(words + (Self.portReceived &+ port), UInt64(truncatingIfNeeded: n))
   }
@@ -61,6 +66,9 @@ struct Counters: @unchecked Sendable {
     group < Self.maxGroups ? dpdk_load_relaxed(words + (Self.groups + group)) : 0
   }
   func sealed(toPeer peer: Int) -> UInt64 { peer < Self.maxPeers ? dpdk_load_relaxed(words + (Self.peers + peer)) : 0 }
+  func proxied(underPolicy policy: Int) -> UInt64 {
+    policy < Self.maxProxies ? dpdk_load_relaxed(words + (Self.proxies + policy)) : 0
+  }
   func received(onPort port: Int) -> UInt64 { dpdk_load_relaxed(words + (Self.portReceived + port)) }
   func sent(onPort port: Int) -> UInt64 { dpdk_load_relaxed(words + (Self.portSent + port)) }
 }

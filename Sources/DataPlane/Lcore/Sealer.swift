@@ -31,7 +31,7 @@ struct SealItem {
 
 /// Seals bursts of packets. Wire format, sections 1 to 4:
 ///
-/// 1. epoch and counter, each counter once; none left: `counter-exhausted`
+/// 1. epoch and counter, each counter once, with the node's member number in the group; none left: `counter-exhausted`
 /// 2. the header's last fields: offsets, epoch, counter
 /// 3. data keys of the burst: cached, or derived in one go
 /// 4. AES-GCM over header and payload, ICV behind it
@@ -56,7 +56,8 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     for index in 0..<count {
       let template = items[index].template
       guard let epoch = board.sealEpoch(period: template.pointee.epochPeriod),
-        !template.pointee.isGranted || isGranted(template, Epoch.onWire(epoch)), let number = counter.next()
+        !template.pointee.isGranted || isGranted(template, Epoch.onWire(epoch)),
+        let number = counter.next(member: template.pointee.member)
       else {
         items[index].drop = .counterExhausted
         continue

@@ -5,6 +5,7 @@ internal import Wire
 struct SlowPathRing: @unchecked Sendable {
   /// Bits of the note's flags.
   static let fromProtected: UInt8 = 1
+  static let isProxied: UInt8 = 2
   /// What an lcore is to do with a packet that the slow path hands back.
   enum Intent: UInt8 { case transmit = 0x80, route = 0x81 }
 
@@ -20,7 +21,7 @@ struct SlowPathRing: @unchecked Sendable {
     note.pointee.l3_offset = info.l3Offset
     note.pointee.next_hop_high = info.nextHop.high
     note.pointee.next_hop_low = info.nextHop.low
-    note.pointee.flags = info.fromProtected ? Self.fromProtected : 0
+    note.pointee.flags = (info.fromProtected ? Self.fromProtected : 0) | (info.isProxied ? Self.isProxied : 0)
     var one: Mbuf? = mbuf
     return dpdk_ring_enqueue_burst(ring, &one, 1) == 1
   }
@@ -30,6 +31,6 @@ struct SlowPathRing: @unchecked Sendable {
     guard let punt = Punt(rawValue: note.intent) else { return nil }
     return PuntInfo(
       punt: punt, port: note.port, mtu: note.mtu, nextHop: IPAddress(high: note.next_hop_high, low: note.next_hop_low),
-      fromProtected: note.flags & fromProtected != 0, l3Offset: note.l3_offset)
+      fromProtected: note.flags & fromProtected != 0, isProxied: note.flags & isProxied != 0, l3Offset: note.l3_offset)
   }
 }

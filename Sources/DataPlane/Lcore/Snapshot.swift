@@ -8,6 +8,8 @@ struct SealTemplate {
   var octets: InlineArray<128, UInt8>
   var length: Int
   var header: SecurityHeader
+  /// The node's number towards the group.
+  var member: UInt8
   var master: MasterKey
   /// Seconds.
   var epochPeriod: UInt32
@@ -24,45 +26,54 @@ final class Snapshot: @unchecked Sendable {
   let forwarding: ForwardingTable
   let storage: UnsafeMutablePointer<SnapshotStorage>
   private let templates: UnsafeMutableBufferPointer<SealTemplate>
+  private let own: UnsafeMutableBufferPointer<OwnIdentity>
 
   init(keys: KeyTable, forwarding: ForwardingTable, sealings: [GatewayPlan.Sealing], plan: GatewayPlan) {
     self.keys = keys
     self.forwarding = forwarding
     templates = .copied(from: sealings.compactMap { Self.template($0, keys: keys, plan: plan) })
+    own = .copied(
+      from: keys.groups.indices.map { group in
+        let identity = plan.identity(towards: group)
+        return OwnIdentity(id: identity.deviceID, member: UInt64(identity.member))
+      })
     storage = .allocate(capacity: 1)
     storage.initialize(
       to: SnapshotStorage(
         keys: keys.view, forwarding: ForwardingView(forwarding),
         templates: UnsafePointer(templates.baseAddress.unsafelyUnwrapped), serials: keys.serials,
-        ownID: plan.deviceID, ownMember: plan.member, connections: plan.connectionFilter))
+        own: UnsafePointer(own.baseAddress.unsafelyUnwrapped), connections: plan.connectionFilter))
   }
 
   deinit {
     storage.deallocate()
     templates.deallocate()
+    own.deallocate()
   }
 
   /// Octets of the security header that a sealing gives, which every later generation of its keys gives too.
-  static func headerLength(_ sealing: GatewayPlan.Sealing, keys: KeyTable, wideID: Bool) -> Int? {
+  static func headerLength(_ sealing: GatewayPlan.Sealing, keys: KeyTable, plan: GatewayPlan) -> Int? {
     guard let group = keys.view.group(at: sealing.group) else { return nil }
-    let variant = variant(sealing, wideID: wideID)
+    let variant = variant(sealing, plan: plan)
     return SecurityHeader.length(variant: variant, optionsLength: sealing.options ? group.pointee.optionsLength : 0)
   }
 
-  private static func variant(_ sealing: GatewayPlan.Sealing, wideID: Bool) -> Variant {
-    Variant(context: sealing.context, suite: sealing.suite, isWide: wideID)
+  private static func variant(_ sealing: GatewayPlan.Sealing, plan: GatewayPlan) -> Variant {
+    Variant(
+      context: sealing.context, suite: sealing.suite, isWide: plan.identity(towards: sealing.group).wideID)
   }
 
   /// A connection's ID is the client's own, or filled in per packet by the pool's member.
   private static func senderID(_ sealing: GatewayPlan.Sealing, plan: GatewayPlan) -> UInt64 {
-    guard sealing.context == .connection else { return plan.deviceID }
-    return plan.connection?.id.toPool.rawValue ?? plan.deviceID << 32 | 1
+    let id = plan.identity(towards: sealing.group).deviceID
+    guard sealing.context == .connection else { return id }
+    return plan.connection?.id.toPool.rawValue ?? id << 32 | 1
   }
 
   private static func template(_ sealing: GatewayPlan.Sealing, keys: KeyTable, plan: GatewayPlan) -> SealTemplate? {
     guard let group = keys.view.group(at: sealing.group) else { return nil }
     let header = SecurityHeader(
-      variant: variant(sealing, wideID: plan.wideID), reserve: sealing.options ? 0 : group.pointee.reserve,
+      variant: variant(sealing, plan: plan), reserve: sealing.options ? 0 : group.pointee.reserve,
       id: senderID(sealing, plan: plan))
     let options = UnsafeRawBufferPointer(
       start: group.pointee.options, count: sealing.options ? group.pointee.optionsLength : 0)
@@ -73,10 +84,22 @@ final class Snapshot: @unchecked Sendable {
     }
     guard let length else { return nil }
     var template = SealTemplate(
-      octets: InlineArray(repeating: 0), length: length, header: header, master: group.pointee.sealing,
+      octets: InlineArray(repeating: 0), length: length, header: header,
+      member: plan.identity(towards: sealing.group).member, master: group.pointee.sealing,
       epochPeriod: group.pointee.epochPeriod, isGranted: group.pointee.sealing.isGranted)
     for index in 0..<length { template.octets[index] = octets[index] }
     return template
+  }
+}
+
+/// Who the node is towards a group: what the packets that it seals bear.
+struct OwnIdentity {
+  var id: UInt64
+  var member: UInt64
+
+  /// Whether a header is one of this node's own; on a connection the other side has other keys.
+  @inline(__always) func sealed(_ header: SecurityHeader) -> Bool {
+    header.id == id && header.counter >> SealingCounter.memberShift == member && header.variant.context != .connection
   }
 }
 
@@ -86,7 +109,7 @@ struct SnapshotStorage {
   let forwarding: ForwardingView
   let templates: UnsafePointer<SealTemplate>
   let serials: Range<UInt64>
-  let ownID: UInt64
-  let ownMember: UInt8
+  /// By group.
+  let own: UnsafePointer<OwnIdentity>
   let connections: ConnectionFilter
 }

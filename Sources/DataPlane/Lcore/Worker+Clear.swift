@@ -1,7 +1,7 @@
 internal import CDPDK
 internal import Wire
 
-/// A clear packet that may be sealed, forwarded or answered.
+/// A packet in clear that may be sealed, forwarded or answered.
 struct ClearItem {
   var mbuf: Mbuf
   /// Octets from the frame's start to the IP header, and of the IP packet.
@@ -11,6 +11,8 @@ struct ClearItem {
   var flow: InnerFlow
   /// Its source sent it in fragments, which were put together here (transport mode).
   var isMended = false
+  /// The group whose packet it was, when it is on its way into another; -1: it came in clear.
+  var openedGroup = -1
 }
 
 /// The way of a clear packet:
@@ -166,20 +168,30 @@ extension Worker {
   /// One hop less; a packet without any left goes to the slow path, which tells the source. The gateway's own packets
   /// are new.
   @inline(__always)
-  mutating func age(_ item: ClearItem, port: Int, fromProtected: Bool = false) -> Bool {
+  func age(_ item: ClearItem, port: Int) -> Bool {
     if item.mbuf.isGenerated { return true }
     let place = item.isIPv4 ? IPv4Header.ttlOffset : IPv6Header.hopLimitOffset
     guard item.mbuf.bytes[item.l3 &+ place] > 1 else {
-      punt(
-        item.mbuf,
-        PuntInfo(
-          punt: .hopLimit, port: UInt16(truncatingIfNeeded: max(0, port)), fromProtected: fromProtected,
-          l3Offset: UInt16(truncatingIfNeeded: item.l3)))
+      tell(item, .hopLimit, port: port)
       return false
     }
     var bytes = UnsafeMutableRawBufferPointer(start: item.mbuf.data + item.l3, count: item.length).mutableBytes
     if item.isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
     return true
+  }
+
+  /// What goes no further as it is goes to the slow path, which tells its source: out of the port that it came in by, or
+  /// where there is none (-1) by way of a route.
+  @inline(never)
+  func tell(_ item: ClearItem, _ reason: Punt, port: Int, mtu: Int = 0) {
+    guard item.openedGroup < 0 || leadsHome(item) else {
+      return discard(item.mbuf, reason == .hopLimit ? .hopLimit : .tooBig)
+    }
+    punt(
+      item.mbuf,
+      PuntInfo(
+        punt: reason, port: UInt16(truncatingIfNeeded: max(0, port)), mtu: UInt16(truncatingIfNeeded: mtu),
+        fromProtected: port < 0, isProxied: item.openedGroup >= 0, l3Offset: UInt16(truncatingIfNeeded: item.l3)))
   }
 
   // MARK: What both sides ask of an IP header

@@ -21,10 +21,7 @@ extension Worker {
       counters.add(.opened)
       counters.opened(group: opened.group)
       // The gateway's own packet, come back, would be believed like any other.
-      let isOwn =
-        opened.header.id == state.ownID && opened.header.counter >> 42 == UInt64(state.ownMember)
-        && opened.header.variant.context != .connection
-      guard !isOwn, view.mayUse(group: opened.group, inner.form) else {
+      guard !state.own[opened.group].sealed(opened.header), view.mayUse(group: opened.group, inner.form) else {
         discard(item.mbuf, .policyInner)
         continue
       }
@@ -73,7 +70,7 @@ extension Worker {
       return discard(mbuf, .policyInner)
     }
     let route = view.routes[Int(routesTo[index].route)]
-    guard !route.leadsBack else { return discard(mbuf, .policyInner) }
+    if route.leadsBack { return proxy(index, inner, route) }
     let isIPv4 = inner.form == .ipv4
     let destination = destinations[index]
     guard destination.isRoutable, sources[index].isRoutable, route.kind != .none, route.kind != .deny else {
@@ -97,7 +94,7 @@ extension Worker {
 
   /// RFC 6040: congestion that the outer header met is the inner one's. False where the inner packet cannot say so.
   @inline(__always)
-  private func carryCongestion(_ outer: UInt8, _ packet: UnsafeMutableRawPointer, length: Int, isIPv4: Bool) -> Bool {
+  func carryCongestion(_ outer: UInt8, _ packet: UnsafeMutableRawPointer, length: Int, isIPv4: Bool) -> Bool {
     if outer & 3 == 0 { return true }
     let inner =
       isIPv4

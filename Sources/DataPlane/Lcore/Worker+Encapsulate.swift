@@ -59,12 +59,7 @@ extension Worker {
       // instead.
       let smallest = item.isIPv4 ? 68 : 1280
       if !mayFragment && item.length > max(room, smallest) {
-        return punt(
-          item.mbuf,
-          PuntInfo(
-            punt: .tooBig, port: UInt16(truncatingIfNeeded: max(0, port)),
-            mtu: UInt16(truncatingIfNeeded: max(room, smallest)),
-            fromProtected: port < 0, l3Offset: UInt16(truncatingIfNeeded: item.l3)))
+        return tell(item, .tooBig, port: port, mtu: max(room, smallest))
       }
       mayFragment = true
     }

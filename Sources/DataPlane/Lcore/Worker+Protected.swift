@@ -26,7 +26,7 @@ struct ProtectedItem {
 /// 3. is it for us, and is it UDP to our port or our IP protocol?
 /// 4. open the burst (`Opener`)
 /// 5. policy: form, source, destination, not our own packet come back
-/// 6. what was opened goes on its way (`Worker+Deliver`)
+/// 6. what was opened goes on its way (`Worker+Deliver`), or is sealed for another group (`Worker+Proxy`)
 extension Worker {
   @inline(__always)
   mutating func openBurst(_ count: Int, port: Int) {
@@ -70,6 +70,7 @@ extension Worker {
     opener.open(
       openItems, count: openCount, keys: state.keys, board: openBoard, connections: state.connections)
     deliverOpened(openCount, port: port)
+    if sealCount > 0 { sealProxied() }
   }
 
   /// Steps 1 and 2.

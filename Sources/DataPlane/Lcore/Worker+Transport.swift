@@ -86,11 +86,7 @@ extension Worker {
       // What the source cannot make smaller, or did already, is fragmented outside: no path carries IPv6 in less than
       // 1280 octets.
       if !mayFragment && item.length > max(room, smallest) {
-        return punt(
-          mbuf,
-          PuntInfo(
-            punt: .tooBig, port: UInt16(truncatingIfNeeded: port), mtu: UInt16(truncatingIfNeeded: max(room, smallest)),
-            l3Offset: UInt16(truncatingIfNeeded: item.l3)))
+        return tell(item, .tooBig, port: port, mtu: max(room, smallest))
       }
     }
     guard total <= 0xFFFF, total <= mtu || canFragment(isIPv4: item.isIPv4, headers: item.flow.transportOffset) else {

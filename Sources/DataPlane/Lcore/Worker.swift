@@ -192,7 +192,6 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     snapshot = storage
     opener.dataKeys.adopt(serials: storage.pointee.serials)
     sealer.dataKeys.adopt(serials: storage.pointee.serials)
-    sealer.counter.use(member: storage.pointee.ownMember)
   }
 
   @inline(never) private mutating func housekeep() {

@@ -29,18 +29,22 @@ package struct PuntInfo: Sendable {
   package var nextHop: IPAddress
   /// The packet was opened: an error to its source is routed (and sealed), not sent out of the port.
   package var fromProtected: Bool
+  /// It was on its way from one trust group into another: the far end answers for the gateway, as every policy on the way back
+  /// lets it speak.
+  package var isProxied: Bool
   /// Where the IP header starts, in octets from the start of the frame.
   package var l3Offset: UInt16
 
   package init(
     punt: Punt, port: UInt16, mtu: UInt16 = 0, nextHop: IPAddress = .unspecifiedIPv6,
-    fromProtected: Bool = false, l3Offset: UInt16 = 0
+    fromProtected: Bool = false, isProxied: Bool = false, l3Offset: UInt16 = 0
   ) {
     self.punt = punt
     self.port = port
     self.mtu = mtu
     self.nextHop = nextHop
     self.fromProtected = fromProtected
+    self.isProxied = isProxied
     self.l3Offset = l3Offset
   }
 }

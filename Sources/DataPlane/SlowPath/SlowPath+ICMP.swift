@@ -82,8 +82,10 @@ extension SlowPath {
   }
 
   /// The own address nearest to the sender: of the arrival port, or for an opened packet of the clear side, which is what
-  /// the gateway's group may speak for. Without one (a bump in the wire) the packet's destination stands in.
+  /// the gateway's group may speak for. Without one (a bump in the wire), and on a proxy, the packet's destination stands
+  /// in.
   private func errorSource(_ ends: IPEnds, _ info: PuntInfo) -> IPAddress {
+    if info.isProxied { return ends.destination }
     let candidates =
       info.fromProtected
       ? ports.values.filter { !$0.isProtected }.sorted { $0.index < $1.index }

@@ -109,7 +109,7 @@ package final class ConnectionDesk: Sendable {
     let (group, node, view) = try state()
     let slot = try slot(of: peer, view)
     let delivery = try delivery(request)
-    let serial = try serial(slot: slot, group, living: Set(view.clients.compactMap(\.slot)), at: time)
+    let serial = try serial(slot: slot, group, living: Set(clients(view).compactMap(\.slot)), at: time)
     guard let number = ConnectionNumber(slot: slot, member: node.member, serial: serial) else {
       throw ConnectionRefusal(
         500, "slot", "found a slot or member that no connection ID holds: \(slot), \(node.member)")
@@ -147,16 +147,18 @@ package final class ConnectionDesk: Sendable {
       throw ConnectionRefusal(
         503, "unavailable", "found no keys of the group in force at this member; ask another member, or again later")
     }
-    guard let node = view.assignment.flatMap(PoolNode.init) ?? settings.node else {
+    guard let node = view.assignments[settings.group].flatMap(PoolNode.init) ?? settings.node else {
       throw ConnectionRefusal(503, "unavailable", "this member has no place in its pool yet; ask another member")
     }
     return (group, node, view)
   }
 
+  private func clients(_ view: KeyView) -> [ClientRecord] { view.clients[settings.group] ?? [] }
+
   /// By name and key: who holds the certificate authority alone cannot make a client.
   private func slot(of peer: PeerIdentity, _ view: KeyView) throws(ConnectionRefusal) -> UInt32 {
     let pin = peer.pin.description
-    let record = view.clients.first { $0.id == peer.id.description && $0.publicKeys.contains(pin) }
+    let record = clients(view).first { $0.id == peer.id.description && $0.publicKeys.contains(pin) }
     guard let record, let slot = record.slot, slot <= ConnectionNumber.lastSlot else {
       throw ConnectionRefusal(
         403, "unauthorized",

@@ -12,11 +12,12 @@ struct ClientDoor {
 
   /// Listens when this returns.
   init(_ clients: Configuration.Clients, identity: Configuration.Identity, agent: KeyAgent) throws {
+    let numbers = identity.numbers(towards: clients.group)
     let settings = ClientServiceSettings(
       host: clients.host, port: Int(clients.port), group: clients.group, prefix: clients.prefix,
       members: clients.members.map { clients.carriage.text($0) },
-      node: identity.controller == nil
-        ? PoolNode(device: UInt32(truncatingIfNeeded: identity.deviceID), member: identity.member) : nil)
+      node: numbers.controller == nil
+        ? PoolNode(device: UInt32(truncatingIfNeeded: numbers.deviceID), member: numbers.member) : nil)
     desk = try ConnectionDesk(settings, ledger: agent, keys: ConnectionKeyMaker())
     service = ClientService(settings, desk: desk, identity: agent.identity)
     try service.start()
@@ -38,16 +39,16 @@ extension Configuration.Carriage {
 }
 
 extension Configuration {
-  /// The clients of this node's pool as the identity controller lists them: who may speak, and where packets for it go. A
+  /// The clients of this node's pool as their group's identity controller lists them: who may speak, and where packets for it go. A
   /// client that no protected port leads to is left out.
-  func clientPools(_ records: [ClientRecord], groups: [TrustGroup]) -> [GatewayPlan.ClientPool] {
+  func clientPools(_ records: [String: [ClientRecord]], groups: [TrustGroup]) -> [GatewayPlan.ClientPool] {
     guard let clients = keyAgent?.clients, let group = groups.firstIndex(where: { $0.name == clients.group }) else {
       return []
     }
     var sealing = GatewayPlan.Sealing(group: group)
     (sealing.suite, sealing.options) = (clients.suite, clients.sendsOptions)
     var peers: [UInt32: GatewayPlan.Peer] = [:]
-    for record in records {
+    for record in records[clients.group] ?? [] {
       guard let slot = record.slot, slot <= ConnectionNumber.lastSlot, let address = IPAddress(record.address) else {
         continue
       }

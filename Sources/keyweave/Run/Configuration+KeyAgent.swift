@@ -15,9 +15,10 @@ extension Configuration {
         AgentGroup(
           name: group.name, isDefault: group.isDefault, epochPeriod: group.epochPeriod, maxCOffset: group.maxCOffset,
           maxIOffset: group.maxIOffset,
-          rootKeys: group.rootKeys.map { RootKeyReference(controller: $0.controller, name: $0.name) })
+          rootKeys: group.rootKeys.map { RootKeyReference(controller: $0.controller, name: $0.name) },
+          identityController: identity.numbers(towards: group.name).controller)
       },
-      stateFile: keyAgent.state, wrappingKey: keyAgent.wrappingKey.source, identityController: identity.controller,
+      stateFile: keyAgent.state, wrappingKey: keyAgent.wrappingKey.source,
       delay: .milliseconds(Int64(clamping: keyAgent.delay)))
   }
 }

@@ -8,12 +8,14 @@ extension Configuration {
   /// The data plane's form of this configuration, with the groups that are in force now. A route whose group is not
   /// (its keys have expired) drops what it matches: nothing ever leaves in clear for want of a key.
   ///
-  /// - Parameter assignment: who the node is, where this configuration does not say it.
-  func plan(groups: [TrustGroup], assignment: Assignment? = nil) -> GatewayPlan {
-    var plan = GatewayPlan(
-      name: name, deviceID: assignment.flatMap { UInt64($0.deviceID, radix: 16) } ?? identity.deviceID)
-    plan.wideID = identity.isWide
-    plan.member = assignment?.member ?? identity.member
+  /// - Parameter assignments: who the node is in a group, by its name, where this configuration does not say it.
+  func plan(groups: [TrustGroup], assignments: [String: Assignment] = [:]) -> GatewayPlan {
+    var plan = GatewayPlan(name: name, deviceID: identity.numbers.deviceID)
+    plan.wideID = identity.numbers.isWide
+    plan.member = identity.numbers.member
+    for (index, group) in groups.enumerated() {
+      plan.identities[index] = identity.numbers(towards: group.name).planned(assignments[group.name])
+    }
     plan.bypassUnmatched = unmatched == .bypass
     plan.mssClamp = clampsMSS
     plan.icmpRate = icmpRate
@@ -78,6 +80,14 @@ extension Configuration {
       }
       return GatewayPlan.GroupPolicy(group: group, speaks: policy.maySpeak, forms: forms)
     }
+    plan.proxies = proxies.compactMap { policy in
+      guard let from = groupIndex[policy.from], let to = groupIndex[policy.to] else { return nil }
+      var planned = GatewayPlan.Proxy(from: from, to: to)
+      planned.sources = policy.sources
+      planned.destinations = policy.destinations
+      planned.clients = policy.clients
+      return planned
+    }
     return plan
   }
 
@@ -97,6 +107,16 @@ extension Configuration {
         port: port, path: capture.file, limit: Int(clamping: capture.maxOctets))
     }
     return settings
+  }
+}
+
+extension Configuration.Identity.Numbers {
+  fileprivate func planned(_ assignment: Assignment?) -> GatewayPlan.Identity {
+    var planned = GatewayPlan.Identity(
+      deviceID: assignment.flatMap { UInt64($0.deviceID, radix: 16) } ?? deviceID)
+    planned.wideID = isWide
+    planned.member = assignment?.member ?? member
+    return planned
   }
 }
 

@@ -74,7 +74,7 @@ final class ConnectionKeySource: KeySource, ConnectionSink {
 extension Configuration {
   /// The plan under these keys: a client's connection, or a member's with the clients of its pool.
   func plan(_ keys: InstalledKeys) -> GatewayPlan {
-    var plan = plan(groups: keys.groups, assignment: keys.assignment)
+    var plan = plan(groups: keys.groups, assignments: keys.assignments)
     if let connection = keys.connection {
       join(connection, &plan)
     } else {

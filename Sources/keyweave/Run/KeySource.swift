@@ -32,10 +32,10 @@ extension KeySource {
 /// What the lcores get of a source.
 struct InstalledKeys {
   var groups: [TrustGroup]
-  /// Who the node is, where its configuration does not say it.
-  var assignment: Assignment?
-  /// Outside clients of the node's pool.
-  var clients: [ClientRecord] = []
+  /// Who the node is in a group, by its name, where the configuration does not say it.
+  var assignments: [String: Assignment] = [:]
+  /// Outside clients of the node's pool, by the name of their group.
+  var clients: [String: [ClientRecord]] = [:]
   /// Of a gateway that is such a client.
   var connection: ConnectionView?
 }
@@ -64,7 +64,7 @@ final class FileKeySource: KeySource {
     guard let new = file.keys else { throw GatewayError("\(file.path) names no keys file") }
     let mistakes = new.mistakes(replacing: state.withLock { $0.keys })
     guard mistakes.isEmpty else { throw GatewayError(mistakes.map(\.description).joined(separator: "\n")) }
-    return InstalledKeys(groups: new.groups(at: Self.now), assignment: nil)
+    return InstalledKeys(groups: new.groups(at: Self.now))
   }
 
   func didApply(_ file: ConfigurationFile) {
@@ -98,7 +98,7 @@ final class FileKeySource: KeySource {
 /// A key agent: what it installs is kept here, so that a reload applies a new plan to the same keys.
 final class AgentKeySource: KeySource, KeySink {
   private struct State {
-    var keys = InstalledKeys(groups: [], assignment: nil)
+    var keys = InstalledKeys(groups: [])
     var gateway: (any RunningGateway)?
     var agent: KeyAgent?
     var told: Set<String> = []
@@ -166,7 +166,7 @@ final class AgentKeySource: KeySource, KeySink {
 
   func install(_ view: KeyView) throws {
     let old = state.withLock { state in
-      defer { state.keys = InstalledKeys(groups: view.groups, assignment: view.assignment, clients: view.clients) }
+      defer { state.keys = InstalledKeys(groups: view.groups, assignments: view.assignments, clients: view.clients) }
       return state.keys
     }
     do {

@@ -16,7 +16,10 @@ struct KeyAgentReport {
   private var head: String {
     let state = status.state == "ok" ? paint.good("ok") : paint.bad(status.state)
     var facts = ["\(status.member), certificate ends in \(time(until: status.certificateExpires))"]
-    if let id = status.deviceID { facts.append("device \(id), member \(status.memberNumber ?? 0)") }
+    for controller in status.controllers {
+      guard let id = controller.deviceID else { continue }
+      facts.append("device \(id), member \(controller.memberNumber ?? 0) by \(controller.name)")
+    }
     if let deadline = status.deadline {
       facts.append("without controllers the first key in use ends in \(time(until: deadline))")
     }

@@ -19,7 +19,7 @@ struct StatusReport {
   }
 
   var lines: [String] {
-    [head, ports, lcores, totals, drops, peers, groups, keys, connectionLines, neighbours, bfd, shared, foot]
+    [head, ports, lcores, totals, drops, peers, groups, proxies, keys, connectionLines, neighbours, bfd, shared, foot]
       .filter { !$0.isEmpty }
       .flatMap { [""] + $0 }
   }
@@ -103,6 +103,19 @@ struct StatusReport {
           index == 0 ? "\(group.epochPeriod) s" : "",
         ])
       }
+    }
+    return table.isEmpty ? [] : table.lines
+  }
+
+  private var proxies: [String] {
+    var table = TextTable(["proxied from", "into", "sources", "destinations", "packets", rateTitle], right: [4, 5])
+    for (index, policy) in status.proxies.enumerated() {
+      let old = before.flatMap { $0.proxies.indices.contains(index) ? $0.proxies[index] : nil }
+      table.add([
+        policy.from, policy.to, policy.sources.isEmpty ? "any" : policy.sources.joined(separator: ", "),
+        policy.destinations.isEmpty ? "any" : policy.destinations.joined(separator: ", "),
+        Figures.count(policy.packets), old.map { perSecond(policy.packets, $0.packets) } ?? "",
+      ])
     }
     return table.isEmpty ? [] : table.lines
   }

@@ -94,7 +94,8 @@ enum ClientLab {
 
   static func view(_ group: TrustGroup, member: UInt8 = 2, clients: [ClientRecord] = [record()]) -> KeyView {
     KeyView(
-      groups: [group], assignment: Assignment(deviceID: "00002a02", member: member), clients: clients, expiries: [:])
+      groups: [group], assignments: ["train": Assignment(deviceID: "00002a02", member: member)],
+      clients: ["train": clients], expiries: [:])
   }
 
   static func settings(port: Int = 0) throws -> ClientServiceSettings {

@@ -140,7 +140,7 @@ import Wire
 
   @Test func removed() async throws {
     try await withLab { lab in
-      for ledger in lab.ledgers { ledger.change { $0.clients = [] } }
+      for ledger in lab.ledgers { ledger.change { $0.clients = [:] } }
       await lab.agent.step()
       #expect(lab.sink.count == 0 && lab.agent.status.problem?.contains("is no client of this pool") == true)
     }

@@ -84,18 +84,18 @@ import Wire
     let renewal = try Self.request(answer.issued).0
     #expect(Self.status { try desk.renew(answer.id, renewal, from: ClientLab.peer(), at: time) } == 200)
     // Somebody else's connection, another pool's, the other direction, and no number at all.
-    ledger.change { $0.clients.append(ClientLab.record(other, slot: 4)) }
+    ledger.change { $0.clients["train"]?.append(ClientLab.record(other, slot: 4)) }
     #expect(Self.status { try desk.renew(answer.id, renewal, from: ClientLab.peer(other), at: time) } == 403)
     for id in ["00002a0300006100", "00002a0200006101", "", "zz", "0000000000000000" + answer.id] {
       #expect(Self.status { try desk.renew(id, renewal, from: ClientLab.peer(), at: time) } == 403)
     }
     // Removed: refused at once.
-    ledger.change { $0.clients = [] }
+    ledger.change { $0.clients = [:] }
     #expect(Self.status { try desk.renew(answer.id, renewal, from: ClientLab.peer(), at: time) } == 403)
     #expect(Self.status { try desk.open(Self.request().0, from: ClientLab.peer(), at: time) } == 403)
     // Without keys in force, nothing.
     ledger.change {
-      $0.clients = [ClientLab.record()]
+      $0.clients = ["train": [ClientLab.record()]]
       $0.groups = []
     }
     #expect(Self.status { try desk.renew(answer.id, renewal, from: ClientLab.peer(), at: time) } == 503)

@@ -34,6 +34,8 @@ struct Kind: Hashable {
   var hasOptions = true
   var cipher = Cipher.auto
   var lcores = 1
+  /// What is opened is not delivered but sealed for another trust group.
+  var isProxied = false
 
   init(_ direction: Direction, _ edit: (inout Kind) -> Void = { _ in }) {
     self.direction = direction

@@ -30,17 +30,23 @@ struct Network {
   private static func address(_ text: String) -> IPAddress { IPAddress(text) ?? .unspecifiedIPv4 }
   private static func prefix(_ text: String) -> IPPrefix { IPPrefix(text) ?? IPPrefix(host: .unspecifiedIPv4) }
 
+  /// Those that a gateway holds the keys of.
+  static func groups(_ kind: Kind) throws -> [TrustGroup] {
+    kind.isProxied ? [try group(), try group("world", seed: 107)] : [try group()]
+  }
+
   /// The same root key in every process. `index` counts its rotations.
-  static func group(index: UInt64 = 1) throws -> TrustGroup {
+  static func group(_ name: String = "perf", seed: UInt8 = 7, index: UInt64 = 1) throws -> TrustGroup {
     func generation(_ index: UInt64) throws -> Generation {
-      let octets = (0..<32).map { UInt8(truncatingIfNeeded: index) &* 29 &+ $0 }
+      let octets = (0..<32).map { UInt8(truncatingIfNeeded: index) &* 29 &+ $0 &+ (seed &- 7) }
       let key = try octets.withUnsafeBytes { octets throws(SecretKeyError) in try SecretKey.copying(octets) }
       return Generation(index: index, key: key)
     }
     let root = RootKey(
-      level: .trustRegion, id: [UInt8](repeating: 7, count: 16), previous: index > 1 ? try generation(index - 1) : nil,
+      level: .trustRegion, id: [UInt8](repeating: seed, count: 16),
+      previous: index > 1 ? try generation(index - 1) : nil,
       current: try generation(index), next: try generation(index + 1))
-    return TrustGroup(name: "perf", isDefault: true, rootKeys: [root])
+    return TrustGroup(name: name, isDefault: seed == 7, rootKeys: [root])
   }
 
   /// A gateway that does one thing; `number` is 1 for who seals and 2 for who opens.
@@ -79,7 +85,22 @@ struct Network {
       plan.routes = [GatewayPlan.Route(prefix: far, action: .forward(port: 0, via: host))]
     }
     plan.ports = [inside, outside]
+    if kind.isProxied { proxy(&plan, sealing) }
     return plan
+  }
+
+  /// What `plan` opens goes into another group, to a gateway in the host's place.
+  private func proxy(_ plan: inout GatewayPlan, _ like: GatewayPlan.Sealing) {
+    plan.ports[0].role = .protected
+    plan.ports[0].mtu = 9200
+    plan.peers = [GatewayPlan.Peer(name: "c", address: host, source: inside.address, port: 0, nextHop: host)]
+    var sealing = like
+    sealing.group = 1
+    sealing.peers = [0]
+    plan.routes = [GatewayPlan.Route(prefix: far, action: .seal(sealing))]
+    var policy = GatewayPlan.Proxy(from: 0, to: 1)
+    (policy.sources, policy.destinations) = ([near], [far])
+    plan.proxies = [policy]
   }
 
   private func own(_ address: IPAddress) -> IPPrefix {

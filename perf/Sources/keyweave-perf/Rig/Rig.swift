@@ -75,9 +75,9 @@ final class Rig {
     settings.lcores = kind.lcores
     if kind.cipher == .openSSL { settings.engine = .openSSL }
     #if FLOOR
-      if kind.cipher == .floor { return try settings.prepareFloor(plan: plan, groups: [Network.group()]) }
+      if kind.cipher == .floor { return try settings.prepareFloor(plan: plan, groups: Network.groups(kind)) }
     #endif
-    return try settings.prepare(plan: plan, groups: [Network.group()])
+    return try settings.prepare(plan: plan, groups: Network.groups(kind))
   }
 
   deinit {
@@ -117,6 +117,7 @@ final class Rig {
     var sealing = kind
     sealing.direction = .seal
     sealing.lcores = 1
+    sealing.isProxied = false
     if let known = sealedFrames[sealing]?[sizes] { return known }
     serial += 1
     let name = "perf\(serial)"
@@ -223,7 +224,8 @@ final class Rig {
 
   func books() -> (received: UInt64, passed: UInt64, drops: UInt64) {
     let totals = gateway.status.totals
-    return (totals.in, kind.direction == .seal ? totals.sealed : totals.opened, totals.drops)
+    let isSealing = kind.direction == .seal || kind.isProxied
+    return (totals.in, isSealing ? totals.sealed : totals.opened, totals.drops)
   }
 
   /// Receiving and sending alone, as testpmd does it: core cycles per packet.

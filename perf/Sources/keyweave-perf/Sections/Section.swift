@@ -2,7 +2,7 @@ import Foundation
 
 /// A part of the run. Each is measured in a process of its own, as DPDK starts once in each.
 enum Section: String, CaseIterable {
-  case sizes, bursts, keys, engines, files
+  case sizes, bursts, keys, engines, files, proxy
 
   /// What a section is told.
   struct Effort {
@@ -19,6 +19,7 @@ enum Section: String, CaseIterable {
     case .keys: try KeysSection(effort: effort).tables()
     case .engines: try EnginesSection(effort: effort).tables()
     case .files: try FilesSection(effort: effort).tables()
+    case .proxy: try ProxySection(effort: effort).tables()
     }
   }
 }
