@@ -1,3 +1,5 @@
+package import Keys
+
 extension Configuration {
   /// Fields that differ from those of a running gateway and that only a restart can change, by name; empty: `reload`
   /// can apply everything. What can change while running: the keys file's name and content, routes, peers, groups,
@@ -16,6 +18,7 @@ extension Configuration {
     compare("key_agent", \.keyAgent)
     compare("connection", \.connection)
     compare("engine", \.engine)
+    compare("replay_capacity", \.replayCapacity)
     compare("lcores.count", \.lcores.count)
     compare("lcores.dedicated", \.lcores.isDedicated)
     compare("lcores.cores", \.lcores.cores)
@@ -41,5 +44,11 @@ extension Configuration {
     for name in names where !ports.contains(where: { $0.name == name }) { fields.append("ports[\(name)] (removed)") }
     compare("capture", \.capture)
     return fields
+  }
+
+  /// The table of replay windows, where any group has one.
+  package var replay: ReplayShape? {
+    let largest = groups.map(\.replayWindow).max() ?? 0
+    return largest > 0 ? ReplayShape(windows: replayCapacity, largestWindow: largest) : nil
   }
 }

@@ -25,6 +25,8 @@ package struct Configuration: Equatable, Sendable {
   /// Generated ICMP errors per second, of the whole gateway.
   package var icmpRate: UInt32
   package var bfd: BFD?
+  /// Replay windows that the gateway has room for, where a group has any.
+  package var replayCapacity: Int
   package var capture: Capture?
 
   package enum Field: String, SectionField {
@@ -36,7 +38,9 @@ package struct Configuration: Equatable, Sendable {
     case ports, peers, routes, groups, proxies, unmatched
     case mssClamp = "mss_clamp"
     case icmpRate = "icmp_rate"
-    case bfd, capture
+    case bfd
+    case replayCapacity = "replay_capacity"
+    case capture
   }
 
   /// Values for what a file leaves out, all in one place. The schema repeats them for its readers; a test compares.
@@ -50,6 +54,8 @@ package struct Configuration: Equatable, Sendable {
     static let bfdInterval: UInt64 = 50
     static let bfdMultiplier: UInt8 = 3
     static let bfdDrain: UInt64 = 500
+    static let replayCapacity = 16384
+    static let replayWindow = 0
     static let captureOctets: UInt64 = 256 << 20
     static let epochPeriod = 600
     static let maxCOffset = 16

@@ -1,3 +1,4 @@
+internal import Keys
 internal import Wire
 
 /// A configuration as far as it could be read, item by item with its place, before the items are held against each
@@ -28,6 +29,7 @@ struct ConfigurationDraft {
   var clampsMSS = true
   var icmpRate = Configuration.Defaults.icmpRate
   var bfd: Placed<Configuration.BFDDraft>?
+  var replayCapacity = Configuration.Defaults.replayCapacity
   var capture: Placed<Configuration.Capture>?
 
   /// - Parameters:
@@ -53,6 +55,11 @@ struct ConfigurationDraft {
     icmpRate = section.value(.icmpRate, .integer(UInt32(0)...100_000), default: icmpRate)
     if let inner = section.section(.bfd, Configuration.BFD.Field.self) {
       bfd = Placed(path: inner.path, value: Configuration.BFDDraft(inner))
+    }
+    replayCapacity = section.value(.replayCapacity, .integer(ReplayShape.capacities), default: replayCapacity)
+    if section.has(.replayCapacity), !groups.contains(where: { $0.value.replayWindow > 0 }) {
+      findings.warning(
+        section.path(.replayCapacity), "no group has a `replay_window`, so there is no table of this size")
     }
     if let inner = section.section(.capture, Configuration.Capture.Field.self) {
       capture = Configuration.Capture(inner, directory: directory).map { Placed(path: inner.path, value: $0) }
@@ -159,6 +166,7 @@ struct ConfigurationDraft {
       ports: ports.map(\.value), peers: peers.compactMap(\.self), routes: routes.compactMap(\.self),
       groups: groups.map(\.value), proxies: proxies.map(\.value), unmatched: unmatched, clampsMSS: clampsMSS,
       icmpRate: icmpRate, bfd: bfd,
+      replayCapacity: replayCapacity,
       capture: capture?.value)
   }
 }

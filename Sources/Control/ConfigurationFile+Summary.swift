@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Keys
 internal import Wire
 
 extension ConfigurationFile {
@@ -19,6 +20,12 @@ extension ConfigurationFile {
     package let bfd: [String]
     package let proxies: [Proxy]
     package let unmatched: String
+    package let replay: Replay?
+
+    package struct Replay: Encodable, Sendable {
+      /// Windows that there are, packets that the largest looks back, octets of all.
+      package let capacity, largestWindow, octets: Int
+    }
 
     package struct Port: Encodable, Sendable {
       package let name, device, role: String
@@ -45,7 +52,7 @@ extension ConfigurationFile {
 
     package struct Group: Encodable, Sendable {
       package let name: String
-      package let epochPeriod: Int
+      package let epochPeriod, replayWindow: Int
       package let rootKeys, maySpeak, forms: [String]
       package let isDefault: Bool
       /// Who the gateway is towards it, where that is not who it is towards the others.
@@ -85,13 +92,16 @@ extension ConfigurationFile {
           from: proxy.from, to: proxy.to, sources: proxy.sources.map(\.description),
           destinations: proxy.destinations.map(\.description), clients: proxy.clients)
       },
-      unmatched: configuration.unmatched.rawValue)
+      unmatched: configuration.unmatched.rawValue,
+      replay: configuration.replay.map {
+        Summary.Replay(capacity: $0.capacity, largestWindow: $0.largestWindow, octets: $0.octets)
+      })
   }
 
   private func summary(_ group: GroupShape) -> Summary.Group {
     let policy = configuration.groups.first { $0.name == group.name }
     return Summary.Group(
-      name: group.name, epochPeriod: group.epochPeriod,
+      name: group.name, epochPeriod: group.epochPeriod, replayWindow: policy?.replayWindow ?? 0,
       rootKeys: group.rootKeys, maySpeak: policy?.maySpeak.map(\.description) ?? [],
       forms: Configuration.Mode.allCases.filter { policy?.forms.contains($0) ?? false }.map(\.rawValue),
       isDefault: group.isDefault,
@@ -130,6 +140,7 @@ extension ConfigurationFile.Summary: CustomStringConvertible {
           + (group.maySpeak.isEmpty ? "" : " from \(group.maySpeak.joined(separator: ", "))")
       return "  \(group.name)\(group.isDefault ? " (default)" : ""): \(group.rootKeys.joined(separator: "; ")); "
         + "epochs of \(group.epochPeriod) s; \(group.identity.map { "as \($0); " } ?? "")\(policy)"
+        + (group.replayWindow > 0 ? "; replay window of \(group.replayWindow) packets" : "")
     }
     if !proxies.isEmpty { lines.append("proxies:") }
     lines += proxies.map { proxy in
@@ -137,6 +148,10 @@ extension ConfigurationFile.Summary: CustomStringConvertible {
         + (proxy.sources.isEmpty ? "" : ", of \(proxy.sources.joined(separator: ", "))")
         + (proxy.destinations.isEmpty ? "" : ", to \(proxy.destinations.joined(separator: ", "))")
         + (proxy.clients ? ", clients included" : "")
+    }
+    if let replay {
+      let size = (Double(replay.octets) / 1_048_576 * 10).rounded() / 10
+      lines.append("replay: \(replay.capacity) windows of up to \(replay.largestWindow) packets, \(size) MiB")
     }
     return lines.joined(separator: "\n")
   }

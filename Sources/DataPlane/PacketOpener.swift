@@ -12,14 +12,23 @@ package final class PacketOpener {
   private let keys: KeyTable
   private let engine: any PacketOpening
   private let epochs = SealingBoardMemory()
+  private let replay: ReplayProtection?
   private var seconds: UInt64?
   /// Memory of its own: Swift 6.3.1 drops the stores to a local item that goes `inout` through a protocol and then as a pointer.
   private let item = UnsafeMutablePointer<OpenItem>.allocate(capacity: 1)
 
+  /// - Parameter replay: the table of windows, each of its largest size for every group; nil lets everything pass.
   /// - Throws: what is wrong with the groups, the engine or the memory for keys, as sentences.
-  package init(groups: [TrustGroup], engine choice: EngineChoice = .auto) throws {
+  package init(groups: [TrustGroup], engine choice: EngineChoice = .auto, replay shape: ReplayShape? = nil) throws {
     (keys, engine) = try choice.decide().engine.run(Making(groups: groups))
+    replay = shape.map {
+      ReplayProtection(
+        ReplayTable($0, start: 0), windows: [Int](repeating: $0.largestWindow, count: groups.count))
+    }
   }
+
+  /// Packets that were opened without a window, as none was free.
+  package var untrackedCount: Int { engine.untrackedCount }
 
   /// - Parameters:
   ///   - packet: from the security header to the ICV; opened in place, and garbage after some drops.
@@ -37,7 +46,7 @@ package final class PacketOpener {
       to: OpenItem(
         packet: base, length: packet.count, source: source, sourceIsMapped: sourceIsMapped, overUDP: overUDP,
         defaultGroup: keys.defaultGroup ?? -1))
-    engine.open(item, keys: keys.view, board: time == nil ? nil : epochs.board)
+    engine.open(item, keys: keys.view, board: time == nil ? nil : epochs.board, replay: replay?.view)
     if let drop = item.pointee.drop { return .drop(drop) }
     return .open(item.pointee.header)
   }
@@ -47,7 +56,8 @@ package final class PacketOpener {
 
 /// An opener whose engine was chosen at run time.
 private protocol PacketOpening: AnyObject {
-  func open(_ item: UnsafeMutablePointer<OpenItem>, keys: KeyTableView, board: SealingBoard?)
+  func open(_ item: UnsafeMutablePointer<OpenItem>, keys: KeyTableView, board: SealingBoard?, replay: ReplayView?)
+  var untrackedCount: Int { get }
 }
 
 private final class EnginePacketOpener<Engine: AEADEngine>: PacketOpening {
@@ -57,9 +67,12 @@ private final class EnginePacketOpener<Engine: AEADEngine>: PacketOpening {
     opener = Opener(dataKeys: try DataKeys(engine: engine, octets: 64 << 10))
   }
 
-  func open(_ item: UnsafeMutablePointer<OpenItem>, keys: KeyTableView, board: SealingBoard?) {
-    opener.open(item, count: 1, keys: keys, board: board, connections: ConnectionFilter(role: .observer))
+  func open(_ item: UnsafeMutablePointer<OpenItem>, keys: KeyTableView, board: SealingBoard?, replay: ReplayView?) {
+    opener.open(
+      item, count: 1, keys: keys, board: board, connections: ConnectionFilter(role: .observer), replay: replay)
   }
+
+  var untrackedCount: Int { opener.untracked.tableFull + opener.untracked.connectionFull }
 }
 
 private struct Making: EngineUser {

@@ -24,12 +24,13 @@ extension MasterKey {
   /// Makes the place of a master key that the node does not have, from which nothing is ever derived: only what was
   /// granted is found.
   static func write(
-    granted keys: UnsafeRawPointer, count: Int, serial: UInt64, at place: UnsafeMutableRawPointer
+    granted keys: UnsafeRawPointer, count: Int, serial: UInt64, fingerprint: UInt64, at place: UnsafeMutableRawPointer
   ) -> MasterKey {
     eraseOctets(place, count: stride)
     place.storeBytes(of: serial, toByteOffset: serialOffset, as: UInt64.self)
     place.storeBytes(of: keys, toByteOffset: grantsOffset, as: UnsafeRawPointer?.self)
     place.storeBytes(of: count, toByteOffset: grantCountOffset, as: Int.self)
+    place.storeBytes(of: fingerprint, toByteOffset: fingerprintOffset, as: UInt64.self)
     return MasterKey(at: place)
   }
 

@@ -54,7 +54,9 @@ package final class KeyTable: @unchecked Sendable {
       for generations in combinations[index] {
         if let grant = group.grant {
           let keys = grant.keys.filter { $0.generations == generations.map(\.index) }
-          _ = MasterKey.write(granted: grantPlace, count: keys.count, serial: serial, at: place)
+          _ = MasterKey.write(
+            granted: grantPlace, count: keys.count, serial: serial,
+            fingerprint: generations.reduce(1) { $0 << 21 | $1.index & 0x1F_FFFF }, at: place)
           for key in keys {
             GrantedKeys.write(key, of: grant.id, at: grantPlace)
             grantPlace += GrantedKeys.stride

@@ -1,13 +1,14 @@
 /// A master key where it lies in a key table's locked memory: one pointer wide, nothing to retain.
 ///
 /// Layout in octets: 0 AES-256 schedule (256, aligned to 64, opaque), 256 CMAC subkey K1 (16), 272 serial (8), 280 granted
-/// data keys in the place of a master key that is not held (8), 288 their number (8).
+/// data keys in the place of a master key that is not held (8), 288 their number (8), 304 fingerprint (16, of which 8 count).
 @usableFromInline package struct MasterKey: Equatable, @unchecked Sendable {
   @inlinable package static var stride: Int { 320 }
   @inlinable static var subkeyOffset: Int { 256 }
   @inlinable static var serialOffset: Int { 272 }
   @inlinable static var grantsOffset: Int { 280 }
   static var grantCountOffset: Int { 288 }
+  @inlinable static var fingerprintOffset: Int { 304 }
 
   @usableFromInline let base: UnsafeRawPointer
 
@@ -24,7 +25,11 @@
   /// Never used for another master key by this process; 0 is none.
   @inlinable package var serial: UInt64 { (base + Self.serialOffset).load(as: UInt64.self) }
 
-  /// Writes a master key's schedule, subkey and serial: `stride` octets at `place`, aligned to 64.
+  /// The same whenever the same master key is installed again, unlike `serial`: replay windows outlive a key table. Half a
+  /// CMAC under the key, so it tells nothing about it.
+  @inlinable package var fingerprint: UInt64 { (base + Self.fingerprintOffset).load(as: UInt64.self) }
+
+  /// Writes a master key's schedule, subkey, serial and fingerprint: `stride` octets at `place`, aligned to 64.
   ///
   /// - Parameter key: 32 octets.
   @discardableResult
@@ -43,6 +48,10 @@
     let reduction: UInt64 = high >> 63 == 1 ? 0x87 : 0
     subkey.storeBytes(of: (high << 1 | low >> 63).bigEndian, as: UInt64.self)
     subkey.storeBytes(of: (low << 1 ^ reduction).bigEndian, toByteOffset: 8, as: UInt64.self)
+    // CMAC of the zero block, which no derivation has: theirs begin with 1 or 2.
+    let fingerprint = place + fingerprintOffset
+    fingerprint.storeBytes(of: MasterKey(at: place).subkey, as: SIMD16<UInt8>.self)
+    primitives.encryptBlocks(place, fingerprint, count: 1)
     return MasterKey(at: place)
   }
 }

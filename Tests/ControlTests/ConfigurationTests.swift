@@ -245,8 +245,34 @@ import Wire
         "identity.member", "engine", "lcores.count", "control_socket", "ports[clear].device", "ports[fabric].mtu",
         "ports[fabric].vlan", "capture",
       ])
+    let replay = Tree.gateway.setting("groups[0].replay_window", to: 1024)
+    #expect(try fields(replay) == [])
+    #expect(try fields(replay.setting("replay_capacity", to: 64)) == ["replay_capacity"])
     let renamed = Tree.gateway.setting("ports[0].name", to: "inside")
     #expect(try fields(renamed) == ["ports[inside] (added)", "ports[clear] (removed)"])
+  }
+
+  @Test func replayWindows() throws {
+    #expect(try workspace.load(Tree.gateway.text).configuration.replay == nil)
+    let on = Tree.gateway.setting("groups[0].replay_window", to: 1024)
+    let shape = try #require(try workspace.load(on.text).configuration.replay)
+    #expect(shape.capacity == 16384 && shape.largestWindow == 1024)
+    let small = try workspace.load(on.setting("replay_capacity", to: 100).text)
+    #expect(small.configuration.replay?.capacity == 128 && small.warnings == [])
+    let report = CheckReport(path: workspace.path("gateway.yaml"))
+    #expect(report.description.contains("replay window of 1024 packets"))
+    #expect(report.description.contains("replay: 128 windows of up to 1024 packets, 0.1 MiB"))
+    #expect(report.json.contains("\"replay\":{\"capacity\":128,\"largest_window\":1024,\"octets\":74752}"))
+    let unused = try workspace.load(Tree.gateway.setting("replay_capacity", to: 100).text)
+    #expect(unused.warnings.map(\.path) == ["replay_capacity"])
+    for (value, fix) in [
+      ("1000", "write 1024"), ("32", "write 64"), ("5000", "write `replay_window: 1024`"), ("-1", "for example"),
+      ("064", "write 64"), ("on", "for example"),
+    ] {
+      let mistakes = try workspace.mistakes(in: Tree.gateway.setting("groups[0].replay_window", to: value).text)
+      #expect(mistakes.map(\.path) == ["groups[0].replay_window"], "\(value)")
+      #expect(mistakes.allSatisfy { $0.expected.contains("64, 128") && $0.fix.contains(fix) }, "\(mistakes)")
+    }
   }
 
   @Test func checkSaysTheSameToPeopleAndPrograms() throws {

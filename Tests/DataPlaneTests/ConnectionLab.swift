@@ -37,10 +37,11 @@ enum ConnectionLab {
 
   static func member(
     slots: [UInt32] = [slot], groups: [TrustGroup] = [Keyring.train], engine: EngineChoice = .auto,
-    suite: Suite = .aes256, options: Bool = true, _ edit: (inout GatewayPlan) -> Void = { _ in }
+    suite: Suite = .aes256, options: Bool = true, replay: ReplayShape? = nil,
+    _ edit: (inout GatewayPlan) -> Void = { _ in }
   ) throws -> Station {
     var pools: [GatewayPlan.ClientPool] = []
-    return try Station(2, groups: groups, engine: engine) { plan in
+    return try Station(2, groups: groups, engine: engine, replay: replay) { plan in
       pools = (try? [pool(plan, slots: slots, suite: suite, options: options)]) ?? []
       plan.clientPools = pools
       edit(&plan)
@@ -122,9 +123,10 @@ enum ConnectionReference {
             print(derive(id, [int(word) for word in words[4:]], epoch, suite).hex())
         elif words[0] == "seal":
             id, payload, epoch = bytes.fromhex(words[1]), bytes.fromhex(words[2]), (now // 600 + int(words[3])) & 65535
-            suite, generations = int(words[4]), [int(word) for word in words[5:]]
+            suite, generations = int(words[4]), [int(word) for word in words[5:7]]
             options = b"".join(option(r.level, r.id, g) for r, g in zip(train.roots, generations))
-            header = Header(10 | suite, id, epoch, 0x123456789ABC + number, options)
+            counter = int(words[7]) if words[7:] else 0x123456789ABC + number
+            header = Header(10 | suite, id, epoch, counter, options)
             print(seal(header, payload, derive(id, generations, epoch, suite)).hex())
         else:
             try:
@@ -168,12 +170,14 @@ enum ConnectionReference {
     var epoch = 0
     var suite = Suite.aes256
     var generations = [7, 7]
+    var counter: UInt64?
   }
 
   static func seal(_ wanted: [Wanted]) throws -> [[UInt8]] {
     try run(
       wanted.map {
         "seal \(hex($0.id)) \($0.payload.hex) \($0.epoch) \($0.suite.rawValue) \($0.generations[0]) \($0.generations[1])"
+          + ($0.counter.map { " \($0)" } ?? "")
       }
     ).compactMap { [UInt8](hex: $0) }
   }

@@ -25,22 +25,25 @@ final class Station {
   /// - Parameters:
   ///   - number: 1 is 10.1.0.1 and 192.0.2.1, its host 10.1.0.2; 2 is 10.2.0.1 and 192.0.2.2, its host 10.2.0.2; and so on.
   ///   - time: nil: by the clock, and with a record.
+  ///   - replay: with it, every group has windows of the largest size.
   init(
     _ number: Int, groups: [TrustGroup] = [Keyring.train], engine: EngineChoice = .auto,
     time: GatewaySettings.Time? = nil,
-    capacity: Int = 1023, lcores: Int = 1, _ edit: (inout GatewayPlan) -> Void = { _ in }
+    capacity: Int = 1023, lcores: Int = 1, replay: ReplayShape? = nil, _ edit: (inout GatewayPlan) -> Void = { _ in }
   ) throws {
     try Self.environment()
     let name = "t\(Self.serial.next())"
     clear = try RingWire(name: name + "c", queues: lcores, capacity: capacity)
     fabric = try RingWire(name: name + "f", queues: lcores, capacity: capacity)
     var plan = Self.plan(number, name: name, clear: clear, fabric: fabric)
+    if let replay { plan.policies[0].replayWindow = replay.largestWindow }
     edit(&plan)
     self.plan = plan
     record = FileManager.default.temporaryDirectory.appending(path: "keyweave-ring-\(getpid())-\(name)")
     var settings = GatewaySettings(time: time ?? .record(path: record.path(percentEncoded: false)))
     settings.engine = engine
     settings.lcores = lcores
+    settings.replay = replay
     do {
       gateway = try settings.prepare(plan: plan, groups: groups)
     } catch {

@@ -19,7 +19,8 @@ enum Reference {
         if words[0] == "seal":
             generation, epoch = int(words[2]), (now // 600 + int(words[3])) & 65535
             options = b"".join(option(r.level, r.id, generation) for r in train.roots)
-            header = Header(0, bytes.fromhex("00002a63"), epoch, 33 << 42 | number, options)
+            counter = int(words[5]) if words[5:] else 33 << 42 | number
+            header = Header(0, bytes.fromhex(words[4]), epoch, counter, options)
             key = data_key(master_key(train.roots, [generation] * 2), 0, header.id, epoch, None)
             print(seal(header, bytes.fromhex(words[1][1:]), key).hex())
         else:
@@ -43,7 +44,19 @@ enum Reference {
 
   /// Packets from the security header to the ICV, of member 33 with ID 2a63, around these payloads.
   static func seal(_ payloads: [[UInt8]], generation: Int = 7, epoch: Int = 0) throws -> [[UInt8]] {
-    try run(payloads.map { "seal x\($0.hex) \(generation) \(epoch)" }).compactMap { [UInt8](hex: $0) }
+    try run(payloads.map { "seal x\($0.hex) \(generation) \(epoch) 00002a63" }).compactMap { [UInt8](hex: $0) }
+  }
+
+  /// One payload, sealed for each of these IDs and counters.
+  static func seal(
+    _ payload: [UInt8], as senders: [(id: UInt32, counter: UInt64)], generation: Int = 7, epoch: Int = 0
+  ) throws -> [[UInt8]] {
+    try run(
+      senders.map { sender in
+        let id = (0..<4).map { UInt8(truncatingIfNeeded: sender.id >> (24 - 8 * UInt32($0))) }
+        return "seal x\(payload.hex) \(generation) \(epoch) \(id.hex) \(sender.counter)"
+      }
+    ).compactMap { [UInt8](hex: $0) }
   }
 
   /// The payloads of these packets, in hexadecimal, or the reasons of their drops.

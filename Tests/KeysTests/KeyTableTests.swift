@@ -43,6 +43,26 @@ import Wire
     }
   }
 
+  /// A table made again has other serials and the same fingerprints: by them a replay window knows its key.
+  @Test func fingerprintsOutliveTheTable() throws {
+    let group = TrustGroup(
+      name: "all", rootKeys: [try rootKey(.trustRegion, 1, first: 16), try rootKey(.userGroup, 2, first: 32)])
+    func masters() throws -> [(fingerprint: UInt64, serial: UInt64)] {
+      let table = try KeyTable([group], with: library)
+      var all: [(UInt64, UInt64)] = []
+      for first in 6...8 as ClosedRange<UInt64> {
+        for second in 6...8 as ClosedRange<UInt64> {
+          let master = try #require(table.master(ofGroup: 0, generations: [first, second]))
+          all.append((master.fingerprint, master.serial))
+        }
+      }
+      return all
+    }
+    let (one, two) = (try masters(), try masters())
+    #expect(one.map(\.fingerprint) == two.map(\.fingerprint) && Set(one.map(\.fingerprint)).count == 9)
+    #expect(Set(one.map(\.serial)).isDisjoint(with: two.map(\.serial)))
+  }
+
   /// Three levels, nine generations, 27 master keys, all different, each found by its own options and by its Reserve.
   @Test func holdsEveryCombination() throws {
     let group = TrustGroup(

@@ -58,6 +58,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   let slowPath: SlowPathThread
   let keeper: RecordKeeper?
   let capture: CaptureFile?
+  let replayTable: ReplayTable?
   private let fixedBoard: SealingBoardMemory?
   private let punted: UnsafeMutableRawPointer
   private let returned: UnsafeMutableRawPointer
@@ -115,7 +116,10 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       let memory = SealingBoardMemory()
       (keeper, fixedBoard, board) = (nil, memory, memory.board)
     }
-    current = try Self.snapshot(plan: plan, keys: keys, ports: ports)
+    // Eight years before, as the clock may be wrong at first.
+    let start = max(startedAt, 1 << 28) - 1 << 28
+    replayTable = settings.replay.map { ReplayTable($0, start: start) }
+    current = try Self.snapshot(plan: plan, keys: keys, ports: ports, replay: replayTable)
     capture = try settings.capture.map {
       try CaptureFile(
         path: $0.path, port: $0.port, limit: $0.limit, largest: Int(plan.ports[$0.port].mtu) + 22, name: plan.name)
@@ -177,13 +181,20 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
 
   /// - Parameter old: whose forwarding table is taken over where the plan did not change: a rotation of keys does not.
   private static func snapshot(
-    plan: GatewayPlan, keys: KeyTable, ports: [LivePort], replacing old: (GatewayPlan, Snapshot)? = nil
+    plan: GatewayPlan, keys: KeyTable, ports: [LivePort], replay table: ReplayTable?,
+    replacing old: (GatewayPlan, Snapshot)? = nil
   ) throws -> Snapshot {
     guard plan.ports.count == ports.count else {
       throw GatewayError("\(plan.ports.count) ports instead of \(ports.count): a restart is needed for that (ports)")
     }
     if let fault = plan.identityFault ?? plan.connectionFault(keys.groups) ?? plan.proxyFault(keys.groups) {
       throw GatewayError(fault)
+    }
+    let largest = plan.policies.map(\.replayWindow).max() ?? 0
+    guard largest <= table?.shape.largestWindow ?? 0 else {
+      throw GatewayError(
+        "a replay window of \(largest) packets; the table that was made at start is for windows of at most "
+          + "\(table?.shape.largestWindow ?? 0): a restart is needed for that (groups.replay_window)")
     }
     let sealings = CompiledRoutes(plan: plan, ports: ports).sealingOrder
     let lengths = try sealings.map { sealing in
@@ -197,12 +208,13 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     let kept = old.flatMap { $0.0 == plan && $0.1.forwarding.fits(keys.groups.count, lengths) ? $0.1.forwarding : nil }
     let forwarding =
       try kept ?? ForwardingTable(plan: plan, ports: ports, groupCount: keys.groups.count, headerLengths: lengths)
-    return Snapshot(keys: keys, forwarding: forwarding, sealings: sealings, plan: plan)
+    return Snapshot(keys: keys, forwarding: forwarding, sealings: sealings, plan: plan, replay: table)
   }
 
   func reload(plan new: GatewayPlan, groups: [TrustGroup]) throws {
     let keys = try KeyTable(groups, with: engine)
-    let next = try Self.snapshot(plan: new, keys: keys, ports: ports, replacing: snapshotForStatus)
+    let next = try Self.snapshot(
+      plan: new, keys: keys, ports: ports, replay: replayTable, replacing: snapshotForStatus)
     let isSamePlan = lock.withLock { _ in
       // Epochs of both tables' periods are known before, and until after, lcores change over.
       keeper?.use(periods: (current.keys.groups + groups).map(\.epochPeriod))

@@ -118,10 +118,13 @@ package struct GatewayPlan: Sendable, Equatable {
     package var group: Int
     package var speaks: [IPPrefix]
     package var forms: Set<PayloadForm>
-    package init(group: Int, speaks: [IPPrefix], forms: Set<PayloadForm>) {
+    /// Packets that replay protection looks back, one of `ReplayShape.windows`; 0 is without.
+    package var replayWindow: Int
+    package init(group: Int, speaks: [IPPrefix], forms: Set<PayloadForm>, replayWindow: Int = 0) {
       self.group = group
       self.speaks = speaks
       self.forms = forms
+      self.replayWindow = replayWindow
     }
   }
 

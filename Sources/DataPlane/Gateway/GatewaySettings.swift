@@ -1,3 +1,5 @@
+package import Keys
+
 /// What a gateway is started with and keeps until it ends; what may change under traffic is the `GatewayPlan`.
 package struct GatewaySettings: Sendable {
   package struct Capture: Sendable {
@@ -38,6 +40,8 @@ package struct GatewaySettings: Sendable {
   package var capture: Capture?
   /// Nothing is sealed or opened before the record's keeper was told what time others have.
   package var waitsForClock = false
+  /// The table of replay windows, for plans whose groups have any.
+  package var replay: ReplayShape?
 
   package init(time: Time) { self.time = time }
 }

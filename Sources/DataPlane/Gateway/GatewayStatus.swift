@@ -45,6 +45,8 @@ package struct GatewayStatus: Sendable, Codable {
     package var `default`: Bool
     /// Seconds.
     package var epochPeriod: Int
+    /// Packets that replay protection looks back; 0 is without.
+    package var replayWindow: Int
     /// Not reduced; nothing while none may be used.
     package var sealEpoch, openEpoch: UInt64?
     package var opened: UInt64
@@ -53,6 +55,7 @@ package struct GatewayStatus: Sendable, Codable {
     enum CodingKeys: String, CodingKey {
       case name, `default`, opened
       case epochPeriod = "epoch_period"
+      case replayWindow = "replay_window"
       case sealEpoch = "seal_epoch"
       case openEpoch = "open_epoch"
       case rootKeys = "root_keys"
@@ -120,6 +123,22 @@ package struct GatewayStatus: Sendable, Codable {
     package var entries, capacity, hits, misses: UInt64
   }
 
+  /// Of a gateway that was started with replay windows.
+  package struct Replay: Sendable, Codable {
+    /// Windows that are in use and that there are.
+    package var windows, capacity: Int
+    /// Packets that a group's window can look back; octets of the whole table.
+    package var largestWindow, octets: Int
+    /// Packets that were opened without a window: the table was full, or a client had four of its connection.
+    package var untracked, untrackedClient: UInt64
+
+    enum CodingKeys: String, CodingKey {
+      case windows, capacity, octets, untracked
+      case largestWindow = "largest_window"
+      case untrackedClient = "untracked_client"
+    }
+  }
+
   package var name: String
   package var version = GatewayVersion.text
   package var uptime: UInt64
@@ -138,6 +157,7 @@ package struct GatewayStatus: Sendable, Codable {
   package var counter: Counter
   package var capture: Capture?
   package var cache: Cache
+  package var replay: Replay?
   package var warnings: [String]
 }
 
@@ -173,7 +193,7 @@ extension Gateway {
         in: sum(.received), out: sum(.sent), drops: dropped, generated: sum(.generated),
         generatedOut: sum(.generatedSent), generatedDrops: sum(.generatedDropped), sealed: sum(.sealed),
         opened: sum(.opened)),
-      drops: drops, peers: peerStatus(plan, entries), groups: groupStatus(snapshot),
+      drops: drops, peers: peerStatus(plan, entries), groups: groupStatus(plan, snapshot),
       proxies: proxyStatus(plan, snapshot),
       neighbours: entries.map { entry in
         GatewayStatus.Neighbour(
@@ -194,7 +214,19 @@ extension Gateway {
       capture: capture.map { GatewayStatus.Capture(file: $0.path, packets: $0.packetCount, dropped: $0.missedCount) },
       cache: GatewayStatus.Cache(
         entries: sum(.cacheEntries), capacity: sum(.cacheCapacity), hits: sum(.cacheHits), misses: sum(.cacheMisses)),
+      replay: replayStatus(snapshot, untracked: sum(.replayTableFull), client: sum(.replayConnectionFull)),
       warnings: warnings)
+  }
+
+  private func replayStatus(_ snapshot: Snapshot, untracked: UInt64, client: UInt64) -> GatewayStatus.Replay? {
+    guard let table = replayTable else { return nil }
+    // For the group with the longest period, whose senders can take the fewest places over.
+    let period = UInt32(snapshot.keys.groups.map(\.epochPeriod).max() ?? 600)
+    let epoch = keeper?.board.openEpoch(period: period) ?? Epoch.number(at: NodeSystem.clock(), period: period)
+    return GatewayStatus.Replay(
+      windows: table.count(inUseAt: (max(epoch, 1) - 1) * UInt64(period)), capacity: table.shape.capacity,
+      largestWindow: table.shape.largestWindow, octets: table.shape.octets, untracked: untracked,
+      untrackedClient: client)
   }
 
   private func portStatus(_ plan: GatewayPlan) -> [GatewayStatus.Port] {
@@ -251,10 +283,11 @@ extension Gateway {
     }
   }
 
-  private func groupStatus(_ snapshot: Snapshot) -> [GatewayStatus.Group] {
+  private func groupStatus(_ plan: GatewayPlan, _ snapshot: Snapshot) -> [GatewayStatus.Group] {
     snapshot.keys.groups.enumerated().map { index, group in
       GatewayStatus.Group(
         name: group.name, default: group.isDefault, epochPeriod: group.epochPeriod,
+        replayWindow: plan.policies.first { $0.group == index }?.replayWindow ?? 0,
         sealEpoch: keeper?.board.sealEpoch(period: UInt32(group.epochPeriod)),
         openEpoch: keeper?.board.openEpoch(period: UInt32(group.epochPeriod)),
         opened: lcoreCounters.reduce(0) { $0 + $1.opened(inGroup: index) },

@@ -7,7 +7,8 @@ internal import Wire
 struct Counters: @unchecked Sendable {
   /// Counters before the drop reasons.
   enum Kind: Int, CaseIterable {
-    case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, cacheHits, cacheMisses,
+    case received, sent, generated, generatedSent, generatedDropped, sealed, opened, idle, busy, replayTableFull,
+      replayConnectionFull, cacheHits, cacheMisses,
       cacheEntries,
       cacheCapacity
   }

@@ -79,13 +79,17 @@ struct ConnectionFilter {
 /// 4. the group's limits of both offsets
 /// 5. the generation
 /// 6. the direction of a connection
-/// 7. data keys of the burst: cached, or derived in one go
-/// 8. the tag
-/// 9. the payload's form
+/// 7. replay, where the group has a window: only a look
+/// 8. data keys of the burst: cached, or derived in one go
+/// 9. the tag; then the packet is marked in its window, where another lcore may have been first
+/// 10. the payload's form
 ///
-/// Replay protection would stand between 6 and 7; `policy-inner` is the caller's, who knows routes and prefixes.
+/// `policy-inner` is the caller's, who knows routes and prefixes.
 struct Opener<Engine: AEADEngine>: ~Copyable {
   var dataKeys: DataKeys<Engine>
+  /// Packets that were opened without a window, as none was free; the caller takes them out.
+  var untracked = UntrackedCount()
+  private let subjects: UnsafeMutablePointer<ReplaySubject>
   private let aad: UnsafeMutableRawPointer
 
   /// AAD that is not in one piece, when IOffset is above 0: the header, then at most 255 words of payload.
@@ -93,20 +97,27 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
 
   init(dataKeys: consuming DataKeys<Engine>) {
     self.dataKeys = dataKeys
+    subjects = .allocate(capacity: DataKeys<Engine>.width)
+    subjects.initialize(repeating: .none, count: DataKeys<Engine>.width)
     aad = .allocate(byteCount: Self.aadCapacity, alignment: 16)
   }
 
-  deinit { aad.deallocate() }
+  deinit {
+    subjects.deallocate()
+    aad.deallocate()
+  }
 
-  /// `count` is at most `DataKeys.width`. `board` has the receiver's epochs; nil accepts every epoch.
+  /// `count` is at most `DataKeys.width`. `board` has the receiver's epochs; nil accepts every epoch. `replay` is nil where no
+  /// group has a window.
   @inline(__always)
   mutating func open(
     _ items: UnsafeMutablePointer<OpenItem>, count: Int, keys: KeyTableView, board: SealingBoard?,
-    connections: ConnectionFilter
+    connections: ConnectionFilter, replay: ReplayView?
   ) {
     dataKeys.begin()
     for index in 0..<count {
-      items[index].drop = check(&items[index], place: index, keys: keys, board: board, connections: connections)
+      items[index].drop = check(
+        &items[index], place: index, keys: keys, board: board, connections: connections, replay: replay)
     }
     dataKeys.resolve()
     for index in 0..<count where items[index].drop == nil {
@@ -116,6 +127,10 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
         continue
       }
       dataKeys.keep(index)
+      if let replay, let reason = mark(subjects[index], in: replay) {
+        item.pointee.drop = reason
+        continue
+      }
       switch InnerPayload.classify(
         UnsafeRawBufferPointer(start: item.pointee.payload, count: item.pointee.payloadLength).bytes)
       {
@@ -126,10 +141,11 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     dataKeys.end()
   }
 
-  /// Steps 1 to 6, and the request for step 7.
+  /// Steps 1 to 7, and the request for step 8.
   @inline(__always)
   private mutating func check(
-    _ item: inout OpenItem, place: Int, keys: KeyTableView, board: SealingBoard?, connections: ConnectionFilter
+    _ item: inout OpenItem, place: Int, keys: KeyTableView, board: SealingBoard?, connections: ConnectionFilter,
+    replay: ReplayView?
   ) -> DropReason? {
     let packet = UnsafeRawBufferPointer(start: item.packet, count: max(0, item.length)).bytes
     switch SecurityHeader.decode(packet, overUDP: item.overUDP, sourceIsMapped: item.sourceIsMapped) {
@@ -143,11 +159,10 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     guard let group = found else { return .unknownKey }
     item.group = group.pointee.index
 
+    var own: UInt64?
     if let board {
-      guard let own = board.openEpoch(period: group.pointee.epochPeriod), Epoch.isAccepted(header.epoch, own: own)
-      else {
-        return .epoch
-      }
+      own = board.openEpoch(period: group.pointee.epochPeriod)
+      guard let own, Epoch.isAccepted(header.epoch, own: own) else { return .epoch }
     }
     guard header.coffset <= group.pointee.maxCOffset, header.ioffset <= group.pointee.maxIOffset else {
       return .policyOffset
@@ -162,13 +177,40 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       return .unknownKey
     }
 
+    if let replay {
+      subjects[place] = replay.subject(
+        header, group: group.pointee.index, period: group.pointee.epochPeriod, fingerprint: master.fingerprint,
+        source: item.source, own: own)
+      if subjects[place].isProtected {
+        switch replay.look(&subjects[place]) {
+        case .late: return .replayLate
+        case .duplicate: return .replayDuplicate
+        case .first, .tableFull, .connectionFull: break
+        }
+      }
+    }
+
     dataKeys.request(
       place, master: master, header: header, source: item.source, text: item.payloadLength &- header.clearLength,
       aad: header.aadLength)
     return nil
   }
 
-  /// Step 8.
+  /// The end of step 9: why an authenticated packet is dropped after all.
+  @inline(__always)
+  private mutating func mark(_ subject: ReplaySubject, in replay: ReplayView) -> DropReason? {
+    guard subject.isProtected else { return nil }
+    switch replay.mark(subject) {
+    case .first: return nil
+    case .late: return .replayLate
+    case .duplicate: return .replayDuplicate
+    case .tableFull: untracked.tableFull &+= 1
+    case .connectionFull: untracked.connectionFull &+= 1
+    }
+    return nil
+  }
+
+  /// Step 9.
   @inline(__always)
   private func verify(_ item: UnsafeMutablePointer<OpenItem>, slot: UnsafeMutableRawPointer) -> Bool {
     let header = item.pointee.header
@@ -184,6 +226,14 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
         length: item.pointee.payloadLength &- clear, tag: payload + item.pointee.payloadLength)
     }
   }
+}
+
+/// Packets of groups with replay protection that had no window, by why: their epoch alone bounds their replays.
+struct UntrackedCount {
+  var tableFull = 0
+  var connectionFull = 0
+
+  var any: Bool { @inline(__always) get { tableFull | connectionFull != 0 } }
 }
 
 /// ID mod 2^32 | Epoch | Counter (wire format, section 3).

@@ -27,10 +27,18 @@ final class Snapshot: @unchecked Sendable {
   let storage: UnsafeMutablePointer<SnapshotStorage>
   private let templates: UnsafeMutableBufferPointer<SealTemplate>
   private let own: UnsafeMutableBufferPointer<OwnIdentity>
+  private let replay: ReplayProtection?
 
-  init(keys: KeyTable, forwarding: ForwardingTable, sealings: [GatewayPlan.Sealing], plan: GatewayPlan) {
+  init(
+    keys: KeyTable, forwarding: ForwardingTable, sealings: [GatewayPlan.Sealing], plan: GatewayPlan,
+    replay table: ReplayTable?
+  ) {
     self.keys = keys
     self.forwarding = forwarding
+    let windows = keys.groups.indices.map { group in
+      plan.policies.first { $0.group == group }?.replayWindow ?? 0
+    }
+    replay = windows.contains { $0 > 0 } ? table.map { ReplayProtection($0, windows: windows) } : nil
     templates = .copied(from: sealings.compactMap { Self.template($0, keys: keys, plan: plan) })
     own = .copied(
       from: keys.groups.indices.map { group in
@@ -42,7 +50,8 @@ final class Snapshot: @unchecked Sendable {
       to: SnapshotStorage(
         keys: keys.view, forwarding: ForwardingView(forwarding),
         templates: UnsafePointer(templates.baseAddress.unsafelyUnwrapped), serials: keys.serials,
-        own: UnsafePointer(own.baseAddress.unsafelyUnwrapped), connections: plan.connectionFilter))
+        own: UnsafePointer(own.baseAddress.unsafelyUnwrapped), connections: plan.connectionFilter,
+        replay: replay?.view))
   }
 
   deinit {
@@ -112,4 +121,6 @@ struct SnapshotStorage {
   /// By group.
   let own: UnsafePointer<OwnIdentity>
   let connections: ConnectionFilter
+  /// Nil where no group has a window.
+  let replay: ReplayView?
 }

@@ -68,9 +68,18 @@ extension Worker {
     protectedCount = openCount
     guard openCount > 0 else { return }
     opener.open(
-      openItems, count: openCount, keys: state.keys, board: openBoard, connections: state.connections)
+      openItems, count: openCount, keys: state.keys, board: openBoard, connections: state.connections,
+      replay: state.replay)
+    if opener.untracked.any { countUntracked() }
     deliverOpened(openCount, port: port)
     if sealCount > 0 { sealProxied() }
+  }
+
+  @inline(never)
+  private mutating func countUntracked() {
+    counters.add(.replayTableFull, opener.untracked.tableFull)
+    counters.add(.replayConnectionFull, opener.untracked.connectionFull)
+    opener.untracked = UntrackedCount()
   }
 
   /// Steps 1 and 2.

@@ -46,6 +46,9 @@ struct FileGateway {
     settings.lcores = 1
     settings.isDedicated = false
     settings.capture = nil
+    // A capture may hold a packet twice, and is opened as often as one likes.
+    settings.replay = nil
+    for index in plan.policies.indices { plan.policies[index].replayWindow = 0 }
     let gateway = try settings.start(plan: plan, groups: groups)
     follow(gateway, until: UInt64(count))
     gateway.stop()

@@ -78,7 +78,8 @@ extension Configuration {
         case .ethernet: forms.insert(.ethernet)
         }
       }
-      return GatewayPlan.GroupPolicy(group: group, speaks: policy.maySpeak, forms: forms)
+      return GatewayPlan.GroupPolicy(
+        group: group, speaks: policy.maySpeak, forms: forms, replayWindow: policy.replayWindow)
     }
     plan.proxies = proxies.compactMap { policy in
       guard let from = groupIndex[policy.from], let to = groupIndex[policy.to] else { return nil }
@@ -102,6 +103,7 @@ extension Configuration {
     settings.lcores = lcores.count
     settings.isDedicated = lcores.isDedicated
     settings.cores = lcores.cores.map(Int.init)
+    settings.replay = replay
     if let capture, let port = ports.firstIndex(where: { $0.name == capture.port }) {
       settings.capture = GatewaySettings.Capture(
         port: port, path: capture.file, limit: Int(clamping: capture.maxOctets))

@@ -133,7 +133,10 @@ final class GatewayService: @unchecked Sendable {
   private func reload() throws -> String {
     try lock.withLock { _ in
       let new = try ConfigurationFile.load(path)
-      let fields = new.configuration.restartFields(comparedTo: file.configuration)
+      var fields = new.configuration.restartFields(comparedTo: file.configuration)
+      if let replay = new.configuration.replay, replay.largestWindow > gateway.status.replay?.largestWindow ?? 0 {
+        fields.append("groups.replay_window (larger than any at start)")
+      }
       guard fields.isEmpty else {
         throw GatewayError(
           "found changes that only a restart can make: \(fields.joined(separator: ", ")); undo them, or restart the gateway"

@@ -170,6 +170,12 @@ struct StatusReport {
     let share =
       all == 0 ? "" : ", \(Figures.fixed(Double(cache.hits) / Double(all) * 100, 1)) % of packets found theirs"
     lines.append("  data keys  \(Figures.count(cache.entries)) of \(Figures.count(cache.capacity)) cached\(share)")
+    if let replay = status.replay {
+      let untracked = replay.untracked &+ replay.untrackedClient
+      let without = untracked == 0 ? "" : "; \(Figures.count(untracked)) packets had none"
+      lines.append(
+        "  replay     \(Figures.count(replay.windows)) of \(Figures.count(replay.capacity)) windows in use\(without)")
+    }
     if let capture = status.capture {
       let missed = capture.dropped > 0 ? ", \(Figures.count(capture.dropped)) not recorded" : ""
       lines.append("  capture    \(Figures.count(capture.packets)) packets in \(capture.file)\(missed)")

@@ -5,7 +5,8 @@ import Wire
 
 extension Target {
   /// What arrives at a gateway that has keys. The first octet says how: bit 0 over UDP, bit 1 sealed by a member of the group
-  /// (header and payload are then in clear, and sealed here), bit 2 from an IPv6 source.
+  /// (header and payload are then in clear, and sealed here), bit 2 from an IPv6 source. Everything is also given to a gateway
+  /// with replay protection, what opens twice.
   static let open = Target(
     name: "open",
     seeds: { seeds in
@@ -24,6 +25,7 @@ extension Target {
       let rig = Rig.shared
       let isSealed = how & 2 != 0 && rig.seal(&packet, overUDP: how & 1 != 0, source: source)
       let payload = isSealed ? bytes.extracting(droppingFirst: 1).octets : []
+      rig.checkReplay(packet, overUDP: how & 1 != 0, source: source)
       let verdict = packet.withUnsafeMutableBytes { packet in
         rig.opener.open(packet, overUDP: how & 1 != 0, source: source, sourceIsMapped: false, time: nil)
       }
@@ -52,6 +54,8 @@ private final class Rig: @unchecked Sendable {
   }()
 
   let opener: PacketOpener
+  /// With windows for a few senders only, so that the table is full soon.
+  private let guarded: PacketOpener
   private let engine: OpenSSLEngine
   private let table: KeyTable
   private let derivation: KeyDerivation
@@ -60,6 +64,7 @@ private final class Rig: @unchecked Sendable {
   private init() throws {
     let groups = try Self.groups()
     opener = try PacketOpener(groups: groups)
+    guarded = try PacketOpener(groups: groups, replay: ReplayShape(windows: 1024, largestWindow: 64))
     engine = try OpenSSLEngine()
     table = try KeyTable(groups, with: engine)
     derivation = KeyDerivation()
@@ -102,6 +107,28 @@ private final class Rig: @unchecked Sendable {
       _ = header.write(encodedOptions: options.span.bytes, into: &bytes)
       bytes.store(payload.span.bytes, at: length)
     }
+  }
+
+  /// With replay protection a packet meets the same end or is dropped as a replay; once through, it is a duplicate, or its
+  /// sender has no window.
+  func checkReplay(_ packet: [UInt8], overUDP: Bool, source: IPAddress) {
+    func open(_ opener: PacketOpener) -> DropReason? {
+      var copy = packet
+      let verdict = copy.withUnsafeMutableBytes {
+        opener.open($0, overUDP: overUDP, source: source, sourceIsMapped: false, time: nil)
+      }
+      if case .drop(let reason) = verdict { return reason }
+      return nil
+    }
+    let without = open(opener)
+    let untracked = guarded.untrackedCount
+    let first = open(guarded)
+    let isReplay = first == .replayLate || first == .replayDuplicate
+    require(first == without || isReplay, "\(String(describing: without)) became \(String(describing: first))")
+    guard first == nil else { return }
+    let isTracked = guarded.untrackedCount == untracked
+    let second = open(guarded)
+    require(second == (isTracked ? .replayDuplicate : nil), "a second copy: \(String(describing: second))")
   }
 
   /// Adds the ICV and encrypts; false, and the ICV zero, where no receiver would get as far as the tag.
