@@ -29,12 +29,13 @@ final class Snapshot: @unchecked Sendable {
     self.keys = keys
     self.forwarding = forwarding
     templates = .copied(from: sealings.compactMap { Self.template($0, keys: keys, plan: plan) })
+    let view = ForwardingView(forwarding)
     storage = .allocate(capacity: 1)
     storage.initialize(
       to: SnapshotStorage(
-        keys: keys.view, forwarding: ForwardingView(forwarding),
+        keys: keys.view, forwarding: view,
         templates: UnsafePointer(templates.baseAddress.unsafelyUnwrapped), serials: keys.serials,
-        ownID: plan.deviceID, ownMember: plan.member, connections: plan.connectionFilter))
+        ownID: plan.deviceID, ownMember: plan.member, connections: plan.connectionFilter(view)))
   }
 
   deinit {
