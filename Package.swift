@@ -67,6 +67,7 @@ let package = Package(
         "rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_fib", "rte_rcu", "rte_ip_frag",
         "rte_hash", "rte_pcapng", "rte_net", "rte_net_ring", "rte_net_af_packet", "rte_bus_vdev",
       ].map { .linkedLibrary($0) } + [bindNow]),
+    .target(name: "CLinux", path: "CShims/CLinux"),
     .target(name: "COpenSSL", path: "CShims/COpenSSL", linkerSettings: [.linkedLibrary("crypto")]),
     .target(name: "Wire", swiftSettings: swift + [.strictMemorySafety()]),
     .target(name: "Keys", dependencies: ["Wire"], swiftSettings: swift),
@@ -121,7 +122,7 @@ let package = Package(
     .executableTarget(
       name: "keyweave",
       dependencies: [
-        "Control", "Controller", "DataPlane", "Identity", "KeyAgent", "Keys", "Rotation", "Vault", "Wire",
+        "CLinux", "Control", "Controller", "DataPlane", "Identity", "KeyAgent", "Keys", "Rotation", "Vault", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: swift),
     .target(name: "Support", dependencies: ["Keys", "Wire"], path: "Tests/Support", swiftSettings: swift),

@@ -18,7 +18,9 @@ package struct TLSFiles: Sendable, Equatable {
   }
 
   /// Reads all three; refuses them together when they do not fit.
-  package func load(at time: Date = Date()) throws(IdentityError) -> TLSMaterial {
+  ///
+  /// - Parameter evenIfEnded: takes certificates whose time is over as well.
+  package func load(at time: Date = Date(), evenIfEnded: Bool = false) throws(IdentityError) -> TLSMaterial {
     let chain = try Self.certificates(certificate)
     let authorities = try Self.certificates(authority)
     try checkMode(key)
@@ -37,7 +39,7 @@ package struct TLSFiles: Sendable, Equatable {
     } catch {
       throw IdentityError(certificate, found: error.found, expected: error.expected, fix: error.fix)
     }
-    for certificate in [leaf] + authorities { try certificate.checkDates(at: time) }
+    for certificate in [leaf] + authorities { try certificate.checkDates(at: time, evenIfEnded: evenIfEnded) }
     let material = TLSMaterial(
       identity: identity, chain: chain.map(\.tls), key: privateKey, authorities: authorities.map(\.tls),
       roots: authorities.map(\.parsed),
@@ -71,8 +73,8 @@ package struct TLSFiles: Sendable, Equatable {
     let tls: NIOSSLCertificate
     let parsed: Certificate
 
-    func checkDates(at time: Date) throws(IdentityError) {
-      if time > parsed.notValidAfter {
+    func checkDates(at time: Date, evenIfEnded: Bool) throws(IdentityError) {
+      if time > parsed.notValidAfter, !evenIfEnded {
         throw IdentityError(
           path, found: "a certificate that ended on \(parsed.notValidAfter.formatted(.iso8601))",
           expected: "one that is valid now, \(time.formatted(.iso8601))", fix: "renew it, or set the clock")

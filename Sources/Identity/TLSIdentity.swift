@@ -19,12 +19,15 @@ package final class TLSIdentity: Sendable {
   private let state: Mutex<State>
   private let watcher = Mutex<Task<Void, Never>?>(nil)
 
-  /// - Parameter period: how often the files are looked at.
-  package init(files: TLSFiles, period: Duration = .seconds(3)) throws(IdentityError) {
+  /// - Parameters:
+  ///   - period: how often the files are looked at.
+  ///   - evenIfEnded: for who can do without for a while: certificates whose time is over are taken as well, and `problem`
+  ///     says so until they are renewed.
+  package init(files: TLSFiles, period: Duration = .seconds(3), evenIfEnded: Bool = false) throws(IdentityError) {
     self.files = files
     // Stamps first: a file that is replaced meanwhile is read again.
     let stamps = Self.stamps(files)
-    state = Mutex(State(material: try files.load(), stamps: stamps))
+    state = Mutex(State(material: try files.load(evenIfEnded: evenIfEnded), stamps: stamps))
     let task = Task { [weak self] in
       while !Task.isCancelled {
         try? await Task.sleep(for: period)

@@ -15,7 +15,7 @@ package final class ControllerSubscription: Sendable {
     case unauthorized
     /// What it offered was not taken over.
     case refused
-    /// The lease's token was shown by another instance: nothing is asked for any more.
+    /// The lease's token was shown by another instance: nothing but the lease is asked for.
     case duplicate = "duplicate instance"
   }
 
@@ -26,6 +26,8 @@ package final class ControllerSubscription: Sendable {
     var reason: String?
     /// It said that this node was set back.
     var rolledBack = false
+    /// It said that there are two of this node, and has granted no lease since.
+    var hasTwin = false
   }
 
   /// Told of every answer's date; returns after it was acted upon.
@@ -56,12 +58,11 @@ package final class ControllerSubscription: Sendable {
   }
 
   var status: Report { report.withLock { $0 } }
-  var hasEnded: Bool { status.state == .duplicate }
 
   func renewConnection() { connection.renew() }
   func shutdown() async { await connection.shutdown() }
 
-  /// Until the task is cancelled, or another instance of this node appears.
+  /// Until the task is cancelled.
   func run() async {
     report.withLock { $0.state = .starting }
     var renewal: ContinuousClock.Instant?
@@ -74,7 +75,7 @@ package final class ControllerSubscription: Sendable {
     while !Task.isCancelled {
       do {
         while swaps > 0 || renewal.map({ $0 <= .now }) ?? true {
-          guard let seconds = try await lease(atStart: isStart) else { return }
+          let seconds = try await lease(atStart: isStart)
           swaps = max(swaps - 1, 0)
           isStart = isStart && swaps > 0
           leaseSeconds = seconds
@@ -86,7 +87,12 @@ package final class ControllerSubscription: Sendable {
       } catch {
         if Task.isCancelled { return }
         note(error)
-        if case Trouble.leaseLost = error { swaps = max(swaps, 1) }
+        switch error {
+        case Trouble.leaseLost: swaps = max(swaps, 1)
+        // Until an administrator, who has ended the other instance, resets this node there: then it is let in.
+        case Trouble.duplicate: (swaps, isStart) = (max(swaps, 1), false)
+        default: break
+        }
         failures += 1
         try? await Task.sleep(for: Self.pause(after: failures, lease: leaseSeconds))
       }
@@ -109,10 +115,13 @@ package final class ControllerSubscription: Sendable {
     case unauthorized(String)
     case leaseLost(String)
     case refused(String)
+    case duplicate(String)
 
     var description: String {
       switch self {
-      case .unreachable(let text), .unauthorized(let text), .leaseLost(let text), .refused(let text): text
+      case .unreachable(let text), .unauthorized(let text), .leaseLost(let text), .refused(let text),
+        .duplicate(let text):
+        text
       }
     }
   }
@@ -139,29 +148,30 @@ package final class ControllerSubscription: Sendable {
 
   /// Swaps the lease's token.
   ///
-  /// - Returns: the seconds that the lease lasts; nil when another instance shows the token too.
-  private func lease(atStart: Bool) async throws -> Int? {
+  /// - Returns: the seconds that the lease lasts.
+  private func lease(atStart: Bool) async throws -> Int {
     let request = try keyring.nextLease(at: endpoint.name)
     let answer = try await ask("/v1/lease", request, within: answerTime)
     switch answer.status {
     case 200:
       let grant = try decode(LeaseGrant.self, answer)
       keyring.leaseGranted(request, by: endpoint.name)
+      report.withLock { $0.hasTwin = false }
       if grant.rolledBack {
         sink.distrustRecord(atStart: atStart)
         report.withLock { $0.rolledBack = true }
       }
       return grant.expiresIn
     case 409:
-      // Its twin may seal with the same numbers: an epoch and counts of its own keep nonces apart.
-      sink.distrustRecord(atStart: atStart)
-      report.withLock { report in
-        report.state = .duplicate
-        report.reason =
-          "another instance of this node took the lease (\(answer.reason)): a copied machine or a restored snapshot; stop "
-          + "one of the two, then restart this one, or `keyweave reload` it"
+      let isKnown = report.withLock { report in
+        defer { report.hasTwin = true }
+        return report.hasTwin
       }
-      return nil
+      // Its twin may seal with the same numbers: an epoch and counts of its own keep nonces apart.
+      if !isKnown { sink.distrustRecord(atStart: atStart) }
+      throw Trouble.duplicate(
+        "another instance of this node took the lease (\(answer.reason)): a copied machine or a restored snapshot; stop one "
+          + "of the two, then run `keyweave members reset` for this node, and it goes on by itself")
     default:
       throw trouble(answer)
     }
@@ -227,6 +237,7 @@ package final class ControllerSubscription: Sendable {
         switch error {
         case Trouble.unauthorized: .unauthorized
         case Trouble.refused: .refused
+        case Trouble.duplicate: .duplicate
         default: .unreachable
         }
       report.reason = "\(error)"

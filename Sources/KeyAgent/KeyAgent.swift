@@ -15,15 +15,17 @@ package final class KeyAgent: Sendable {
   private let sink: any KeySink
   private let tasks = Mutex<[String: Task<Void, Never>]>([:])
 
-  /// Reads certificate and state; nothing is sent and nothing is installed before `start`.
+  /// Reads certificate and state; nothing is sent and nothing is installed before `start`. A certificate that has ended is no
+  /// hindrance for a node that has keys.
   package init(settings: KeyAgentSettings, sink: any KeySink) throws {
     self.settings = settings
     self.sink = sink
-    let identity = try TLSIdentity(files: settings.tls)
+    let identity = try TLSIdentity(files: settings.tls, evenIfEnded: true)
     self.identity = identity
     let file = SealedFile(path: settings.stateFile, key: try settings.wrappingKey.open())
     let keyring = try Keyring(
       settings: settings, sink: sink, file: file, member: identity.identity.id, time: Int64(NodeSystem.clock()))
+    if let problem = identity.problem, !keyring.hasKeys { throw KeyAgentError(problem) }
     self.keyring = keyring
     let clock = ControllerClock(controllers: settings.controllers.map(\.name), tolerance: settings.clockTolerance)
     self.clock = clock
@@ -51,14 +53,7 @@ package final class KeyAgent: Sendable {
           try? await Task.sleep(for: .milliseconds(500))
         }
       }
-    }
-    resume()
-  }
-
-  /// Asks again where a second instance of this node had the lease: an operator says that it is gone.
-  package func resume() {
-    tasks.withLock { tasks in
-      for subscription in subscriptions where tasks[subscription.endpoint.name] == nil || subscription.hasEnded {
+      for subscription in subscriptions {
         tasks[subscription.endpoint.name] = Task { await subscription.run() }
       }
     }

@@ -171,6 +171,11 @@ final class Keyring: Sendable {
 
   var view: KeyView { state.withLock { $0.view } }
 
+  /// Whether there is any key that was kept.
+  var hasKeys: Bool {
+    state.withLock { $0.held.controllers.values.contains { $0.series.contains { !$0.keys.isEmpty } } }
+  }
+
   func onChange(_ body: @escaping @Sendable (KeyView) -> Void) {
     observers.withLock { $0.append(body) }
     body(view)

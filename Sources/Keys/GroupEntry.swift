@@ -114,6 +114,10 @@ public import Wire  // public: what uses it is inlined into the lcore loop
     return true
   }
 
+  /// Combinations of generations, each with a master key; their serials follow one another.
+  var masterCount: Int { pairCount > 0 ? Int(pairs[0].stride) * Int(pairs[0].generations) : 0 }
+  var firstSerial: UInt64 { MasterKey(at: masters).serial }
+
   /// The master key of the combination at a place of `TrustGroup.combinations`.
   func master(at position: Int) -> MasterKey { MasterKey(at: masters + position * MasterKey.stride) }
 

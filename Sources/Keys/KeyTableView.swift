@@ -49,6 +49,14 @@ public import Wire  // public: what uses it is inlined into the lcore loop
     return nil
   }
 
+  /// The epoch period in seconds of the group that has the master key with this serial; nil for another table's.
+  package func epochPeriod(ofSerial serial: UInt64) -> UInt32? {
+    for index in 0..<groupCount where serial &- entries[index].firstSerial < UInt64(entries[index].masterCount) {
+      return entries[index].epochPeriod
+    }
+    return nil
+  }
+
   @inlinable static var hashStart: UInt64 { 0x9e37_79b9_7f4a_7c15 }
 
   /// Takes in the first and last eight octets of an ID of at least 16: a table holds the operator's groups only, so

@@ -50,7 +50,7 @@ struct ControllerCommand: ParsableCommand {
     let signals = SignalSet([SIGHUP, SIGTERM, SIGINT])
     signals.block()
     signal(SIGPIPE, SIG_IGN)
-    ProcessLimits.forbidCoreDumps()
+    ProcessLimits.forbidInspection()
     ProcessLimits.raiseDescriptors(to: settings.limits.connections + 256)
     LoggingSystem.bootstrap { _ in ChangeLog() }
     try serve(settings, signals)
@@ -131,29 +131,6 @@ private struct ChangeLog: LogHandler {
     function: String, line: UInt
   ) {
     StandardError.write("\(level == .notice ? "" : "\(level): ")\(message)\n")
-  }
-}
-
-/// What the process may use, and what may be had of it.
-enum ProcessLimits {
-  /// A core dump would hold what is not in locked memory: sessions, wrapped keys, names.
-  static func forbidCoreDumps() {
-    var none = rlimit(rlim_cur: 0, rlim_max: 0)
-    setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
-  }
-
-  /// As far as the hard limit lets it.
-  static func raiseDescriptors(to count: Int) {
-    var limit = rlimit()
-    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    guard getrlimit(resource, &limit) == 0, limit.rlim_cur < rlim_t(count) else { return }
-    if limit.rlim_max < rlim_t(count) {
-      StandardError.write(
-        "found a limit of \(limit.rlim_max) descriptors, expected \(count) for the connections configured; raise it with "
-          + "`ulimit -Hn` or LimitNOFILE= in the systemd unit\n")
-    }
-    limit.rlim_cur = min(limit.rlim_max, rlim_t(count))
-    setrlimit(resource, &limit)
   }
 }
 

@@ -75,7 +75,7 @@ extension RingTests {
         (.init(id: id, payload: Self.toPool(from: ConnectionLab.address(slot: 4))), "policy-inner"),
         (.init(id: id, payload: Self.toPool(from: "10.1.0.2")), "policy-inner"),
         (.init(id: id, payload: Self.toPool(from: "10.2.0.9")), "policy-inner"),
-        (.init(id: denied, payload: Self.toPool(from: ConnectionLab.address(slot: 5))), "policy-inner"),
+        (.init(id: denied, payload: Self.toPool(from: ConnectionLab.address(slot: 5))), "unknown-key"),
         // Another client of the pool: its packets would go back to the protected side.
         (
           .init(id: id, payload: Packet.ipv4(from: ConnectionLab.address(), to: "10.128.48.130", Self.content)),
@@ -112,8 +112,12 @@ extension RingTests {
       var plan = member.plan
       plan.clientPools = [try ConnectionLab.pool(plan, slots: [9])]
       try member.gateway.reload(plan: plan, groups: [Keyring.train])
-      #expect(member.drops { member.fromPeer(packet) } == ["policy-inner": 1])
+      // No key is derived for it any more, though it would authenticate.
+      #expect(member.drops { member.fromPeer(packet) } == ["unknown-key": 1])
       #expect(member.drops { member.fromHost(Self.toClient()) } == ["no-route": 1])
+      usleep(120_000)
+      member.run()
+      #expect(member.gateway.status.cache.entries == 0)
       member.finish()
     }
 
@@ -213,6 +217,28 @@ extension RingTests {
       station.finish()
       client = nil
       #expect(client == nil)
+    }
+
+    /// Data keys go with the last epoch in which they are accepted, though nobody pushes them out.
+    @Test func keysOfPastEpochsGo() throws {
+      let member = try ConnectionLab.member()
+      let id = try ConnectionLab.id()
+      let keeper = try #require(member.gateway.keeper)
+      let wanted = ConnectionReference.Wanted(id: id, payload: Self.toPool(), suite: .aes256, generations: [7, 7])
+      #expect(
+        member.drops { for packet in (try? ConnectionReference.seal([wanted])) ?? [] { member.fromPeer(packet) } }
+          == [:])
+      // Without a record it seals one epoch ahead.
+      member.fromHost(Self.toClient())
+      let now = NodeSystem.clock()
+      for (epochs, entries) in [(0, 2), (1, 2), (2, 1), (3, 0)] as [(UInt64, UInt64)] {
+        keeper.tick(clock: now + 600 * epochs)
+        // Lcores look every 100 ms.
+        usleep(120_000)
+        member.run()
+        #expect(member.gateway.status.cache.entries == entries, "\(epochs) epochs on")
+      }
+      member.finish()
     }
 
     /// A plan that contradicts itself is refused, in words.

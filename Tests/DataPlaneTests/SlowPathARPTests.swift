@@ -22,6 +22,14 @@ import Wire
     #expect(bench.path.entries(now: bench.now) == [])
   }
 
+  /// A host that asks with its loopback's address.
+  @Test func aRequestFromOffTheLinkIsAnsweredAndTeachesNothing() {
+    var bench = Bench()
+    #expect(bench.neighbour(Frames.arpOffLink) == .consumed)
+    #expect(bench.take() == [.transmit(Frames.arpOffLinkReply, port: 0)])
+    #expect(bench.path.entries(now: bench.now) == [])
+  }
+
   @Test func aTaggedRequestIsAnsweredWithItsTag() {
     var bench = Bench()
     #expect(bench.neighbour(Frames.arpTagged, port: 1) == .consumed)
@@ -29,7 +37,7 @@ import Wire
   }
 
   @Test(arguments: [
-    (Frames.arpForOther, 0, PuntDisposition.consumed), (Frames.arpOffLink, 0, .consumed),
+    (Frames.arpForOther, 0, PuntDisposition.consumed),
     (Frames.arpFromBroadcast, 0, .consumed), (Frames.arpGratuitous, 0, .consumed), (Frames.arpMoved, 0, .consumed),
     (Frames.arpAnswer, 0, .consumed), (Frames.arpOwnLooped, 0, .consumed), (Frames.arpConflict, 0, .consumed),
     (Frames.arpMulticastSender, 0, .dropped(.malformedFrame)), (Frames.arpZeroSender, 0, .dropped(.malformedFrame)),

@@ -31,6 +31,12 @@ enum SlowPathFrames {
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc=H, psrc='10.9.0.5', pdst=A4)
   static let arpOffLink = hex("ffffffffffff020000000005080600010800060400010200000000050a0900050000000000000a010001")
 
+  /// Ether(dst=H, src=G)/ARP(op=2, hwsrc=G, psrc=A4, hwdst=H, pdst='10.9.0.5')
+  static let arpOffLinkReply = hex(
+    """
+    0200000000050200000000a0080600010800060400020200000000a00a0100010200000000050a090005
+    """)
+
   /// Ether(dst=B, src=H)/ARP(op=1, hwsrc=H, psrc='10.1.0.255', pdst=A4)
   static let arpFromBroadcast = hex(
     """
@@ -976,7 +982,8 @@ enum SlowPathFrames {
 
   /// All of them, to be damaged.
   static let all = [
-    arpRequest, arpReply, arpProbe, arpProbeReply, arpForOther, arpOffLink, arpFromBroadcast, arpGratuitous, arpMoved,
+    arpRequest, arpReply, arpProbe, arpProbeReply, arpForOther, arpOffLink, arpOffLinkReply, arpFromBroadcast,
+    arpGratuitous, arpMoved,
     arpAnswer, arpConflict, arpOwnLooped, arpMulticastSender, arpZeroSender, arpOwnMACSender, arpToOtherStation,
     arpTagged, arpTaggedReply, arpTwiceTagged, arpWrongTag, arpOwnRequest, arpOwnProbe, arpOwnAnnouncement,
     arpOwnTaggedRequest, solicitation, advertisement, solicitationUnicast, solicitationDAD, advertisementDAD,

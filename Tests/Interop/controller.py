@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import sqlite3
 import ssl
@@ -545,6 +546,38 @@ def check_erasure(authority, administrator):
     assert controller.stop() == 0
 
 
+def check_reload(region, authority):
+    """SIGHUP: the certificate on the disk is taken over, or it is said why not and the old one stays."""
+
+    def shown():
+        with socket.create_connection((region.host, region.port)) as plain:
+            with region.administrator.context().wrap_socket(plain) as channel:
+                return channel.getpeercert(binary_form=True)
+
+    def said():
+        return open(region.errors.name).read()
+
+    before, process, place = shown(), region.process.pid, region.identity.certificate
+    with open(place) as file:
+        good = file.read()
+    with open(place, "w") as file:
+        file.write("no certificate\n")
+    region.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: f"certificates: {place}: found" in said(), 10, "the word that it cannot be read")
+    assert shown() == before
+    with open(place, "w") as file:
+        file.write(good)
+    renewed = authority.issue("controller/region", file="renewed", key=region.identity.key)
+    os.replace(renewed.certificate, place)
+    region.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: shown() != before, 10, "the new certificate")
+    with open(place) as file:
+        assert shown() == ssl.PEM_cert_to_DER_cert(file.read())
+    assert region.process.poll() is None and region.process.pid == process
+    region.admin.close()
+    region.admin.do("GET", "/v1/health")
+
+
 def main():
     authority = Authority(DIRECTORY, "region")
     administrator = authority.issue("admin/alice")
@@ -561,6 +594,8 @@ def main():
     unseen = list(contract.unseen())
     assert not unseen, f"nothing was seen of {unseen}"
     print(f"contract: {len(contract.seen)} kinds of answers")
+    check_reload(region, authority)
+    print("SIGHUP: ok")
     check_three(region, authority, administrator)
     print("three controllers: ok")
     check_erasure(authority, administrator)

@@ -68,7 +68,7 @@ class Authority:
 
 class Identity:
     def __init__(self, authority, prefix, name):
-        self.authority, self.id = authority, name
+        self.authority, self.id, self.domain = authority, name, f"spiffe://{DOMAIN}"
         self.certificate, self.keyfile = prefix + ".pem", prefix + ".key"
         self.key = self.pin = None
 

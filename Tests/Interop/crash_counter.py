@@ -38,14 +38,14 @@ def kills(test, count, rng):
             first_packet.append(time.monotonic() - begun)
             time.sleep(min(rng.expovariate(1 / 0.12), 0.6))
             if rng.random() < 0.3:
-                test.set_clock(test.offset + rng.randrange(60))
+                test.clock.set(test.clock.offset + rng.randrange(60))
                 time.sleep(rng.uniform(0, 0.06))  # about when the record of the new epoch is written
         test.gateway.kill()
         time.sleep(0.01)
         found = test.check(low - 1, test.epoch() + 1)
         silent += found == 0
         sealed += found
-        test.set_clock(test.offset + rng.randrange(30))
+        test.clock.set(test.clock.offset + rng.randrange(30))
     first_packet.sort()
     middle = first_packet[len(first_packet) // 2]
     print(f"{count} kills, {silent} before anything was sealed; {sealed} packets sealed, none with a used nonce")
@@ -72,7 +72,7 @@ def life(test, name, low=None, high=None, start=None, timeout=20):
 def ahead(test):
     """Sets the clock on until no epoch that was used is ahead of it: leads of earlier starts are over."""
     behind = max(0, (test.last_epoch - test.epoch()) * PERIOD)
-    test.set_clock(test.offset + behind + 3 * PERIOD)
+    test.clock.set(test.clock.offset + behind + 3 * PERIOD)
 
 
 def records(test):
@@ -128,7 +128,7 @@ def records(test):
     test.sealing()
     test.gateway.ready()
     os.replace(shutil.copy2(old, old + ".copy"), record)
-    test.set_clock(test.offset + 2 * PERIOD)
+    test.clock.set(test.clock.offset + 2 * PERIOD)
     sandbox.wait(lambda: not test.gateway.ask("status")["counter"]["sealing"], "no sealing with another's record")
     time.sleep(0.05)
     test.check()
@@ -147,7 +147,7 @@ def clocks(test):
     life(test, "clock right", test.epoch() - 1, test.epoch() + 1)
     for change in (-7200, 7200, -20 * 86400, 20 * 86400 + 3600):
         before = test.last_epoch
-        test.set_clock(test.offset + change)
+        test.clock.set(test.clock.offset + change)
         highest = max(before, test.epoch() + 1)
         life(test, f"clock set by {change:+} s", before, highest, "go on at its bound")
     for change in (-3600, 7200):
@@ -155,7 +155,7 @@ def clocks(test):
         test.launch()
         test.sealing()
         test.gateway.ready()
-        test.set_clock(test.offset + change)
+        test.clock.set(test.clock.offset + change)
         time.sleep(0.3)
         test.gateway.kill()
         found = test.check(before, max(before, test.epoch() + 1))
@@ -172,13 +172,13 @@ def boots(test):
     ahead(test)
     now = test.epoch()
     test.boot("c")
-    test.set_clock(test.offset - 900)
+    test.clock.set(test.clock.offset - 900)
     # The clock lost a quarter of an hour: nothing is sealed before it is at most one epoch behind.
     test.launch()
     test.gateway.ready()
     time.sleep(0.3)
     early = test.check()
-    test.set_clock(test.offset + 900)
+    test.clock.set(test.clock.offset + 900)
     test.sealing()
     test.gateway.kill()
     found = test.check(test.epoch() - 1, test.epoch() + 1)
@@ -205,7 +205,7 @@ def others(test):
 
 
 def beside(test, *command):
-    environment = {**os.environ, **test.environment}
+    environment = {**os.environ, **test.clock.environment}
     return subprocess.run(
         test.gateway.command(*command), env=environment, capture_output=True, text=True, timeout=30
     )

@@ -1,7 +1,6 @@
 """A gateway between a host that floods it and the far end of its cable; tests set its clock and its boot ID."""
 
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -33,7 +32,7 @@ class Rig:
         self.mac = self.gateway.run("cat", "/sys/class/net/clear/address").strip()
         self.host.run("ip", "neighbour", "add", "10.1.0.1", "lladdr", self.mac, "dev", "eth0")
         self.sniffer = sandbox.Sniffer(self.far, "eth0", outgoing=False, frames=16384)
-        self.environment = self.make_clock()
+        self.clock = sandbox.Clock(directory)
         self.boot("a")
         self.last_epoch = None
         self.sample = 40
@@ -53,24 +52,9 @@ class Rig:
 
     # The clock and the boot, as this gateway sees them
 
-    def make_clock(self):
-        library, self.clock_path = f"{self.directory}/clock_shim.so", f"{self.directory}/clock"
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_shim.c")
-        compiler = next(filter(None, map(shutil.which, ("cc", "clang", "gcc"))), "cc")
-        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-        self.offset = 0
-        with open(self.clock_path, "wb") as file:
-            file.write(struct.pack("q", 0))
-        return {"LD_PRELOAD": library, "CLOCK_OFFSET": self.clock_path}
-
-    def set_clock(self, offset):
-        self.offset = offset
-        with open(self.clock_path, "r+b") as file:
-            file.write(struct.pack("q", offset))
-
     def epoch(self):
         """The clock's, before the reduction modulo 2^16."""
-        return int(time.time() + self.offset) // PERIOD
+        return int(self.clock.time()) // PERIOD
 
     def whole(self, epoch):
         """The number that a packet's 16 bits stand for: the one closest to the last, or to the clock's."""
@@ -108,7 +92,7 @@ class Rig:
 
     def launch(self, lcores=1):
         self.gateway.configure(**self.configuration(lcores))
-        self.gateway.launch(self.environment)
+        self.gateway.launch(self.clock.environment)
 
     def sealing(self, timeout=20):
         """Waits until packets come out."""

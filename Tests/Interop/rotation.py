@@ -16,14 +16,15 @@ import threading
 import time
 
 import sandbox
-from rotation_rig import LEVELS, Flow, Network, unharmed
+from flows import unharmed
+from rotation_rig import LEVELS, Network
 
 # Milliseconds from an offer to its being taken over: most of a second that lies between two rotations.
 DELAYS = (800, 350)
 
 
 def flows(network):
-    return [Flow(network, side, 7000 + 10 * side + number) for side in (0, 1) for number in range(3)]
+    return [network.flow(side, 7000 + 10 * side + number) for side in (0, 1) for number in range(3)]
 
 
 def generations(network):
@@ -147,7 +148,7 @@ def clean(network):
 def steady(network, seconds):
     traffic = flows(network)
     done, keys, late, took = rotate_each_second(network, seconds)
-    sent = unharmed(traffic, network)
+    sent = unharmed(traffic, network.gateways)
     clean(network)
     print(f"{sum(done.values())} rotations of {seconds} asked for, in {took:.1f} s {done}, the latest {late:.2f} s after its "
           f"second; {len(keys)} keys, none with two values: {sent} datagrams in {len(traffic)} flows, 0 lost, 0 twice, 0 "
@@ -169,7 +170,7 @@ def killed(network, seconds):
             kills += 1
 
     done, keys = rotate(network, seconds, disturb)
-    sent = unharmed(traffic, network)
+    sent = unharmed(traffic, network.gateways)
     clean(network)
     assert kills > seconds // 5, f"only {kills} controllers were killed"
     assert sum(done.values()) >= 3, f"too few rotations: {done}"
@@ -194,7 +195,7 @@ def offline(network, seconds):
     assert status["state"] == "degraded" and status["deadline"] > time.time(), status
     traffic = flows(network)
     time.sleep(5)
-    sent = unharmed(traffic, network)
+    sent = unharmed(traffic, network.gateways)
     for one in network.controllers.values():
         one.start()
     done, _ = rotate(network, 6)

@@ -8,13 +8,10 @@
 import contextlib
 import http.client
 import os
-import socket
-import struct
-import threading
-import time
 
 import sandbox
 from controller_rig import Authority, Client, Controller
+from flows import Flow
 
 CONTROLLERS = "10.9.0.1"
 LEVELS = {"region": ("region1", "trust-region"), "users": ("hpc", "user-group"), "tasks": ("train", "task-group")}
@@ -129,6 +126,11 @@ class Network:
     def reaches(self):
         return "1 received" in self.hosts[0].run("ping", "-n", "-q", "-c1", "-W1", HOSTS[1], check=False)
 
+    def flow(self, source, port):
+        """From one host to the other."""
+        name = f"host-{'ab'[source]} to host-{'ba'[source]}, port {port}"
+        return Flow(name, self.hosts[source], self.hosts[1 - source], HOSTS[1 - source], port)
+
     def current(self, gateway):
         """{root key's name: current generation} on the gateway's lcores."""
         agent = gateway.ask("status")["key_agent"]
@@ -146,79 +148,3 @@ class Network:
             for reason, count in sandbox.wait(balanced, f"{gateway.name}: in = out + drops")["drops"].items():
                 drops[reason] = drops.get(reason, 0) + count
         return drops
-
-
-class Flow:
-    """Datagrams with sequence numbers at a steady rate, and what became of each."""
-
-    def __init__(self, network, source, port, rate=200, size=200):
-        self.rate, self.size, self.sent = rate, size, 0
-        self.arrived = bytearray()
-        self.late = 0.0
-        with network.hosts[source].inside():
-            self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with network.hosts[1 - source].inside():
-            self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-        self.receiver.bind((HOSTS[1 - source], port))
-        self.receiver.settimeout(0.2)
-        self.address = (HOSTS[1 - source], port)
-        self.name = f"host-{'ab'[source]} to host-{'ba'[source]}, port {port}"
-        self.stopping, self.done = threading.Event(), threading.Event()
-        self.threads = [threading.Thread(target=work, daemon=True) for work in (self.send, self.receive)]
-        for thread in self.threads:
-            thread.start()
-
-    def send(self):
-        begin = time.monotonic()
-        while not self.stopping.is_set():
-            due = int((time.monotonic() - begin) * self.rate)
-            while self.sent < due:
-                self.sender.sendto(struct.pack("!Q", self.sent).ljust(self.size, b"x"), self.address)
-                self.sent += 1
-            time.sleep(0.002)
-
-    def receive(self):
-        while True:
-            try:
-                number, = struct.unpack("!Q", self.receiver.recv(65536)[:8])
-            except TimeoutError:
-                if self.done.is_set():
-                    return
-                continue
-            if number >= len(self.arrived):
-                self.arrived.extend(bytes(number + 1 - len(self.arrived)))
-            self.arrived[number] += 1
-
-    def stop(self):
-        """Waits for the last datagrams and says which are missing and which came twice."""
-        self.stopping.set()
-        self.threads[0].join()
-        time.sleep(0.5)
-        self.done.set()
-        self.threads[1].join()
-        self.sender.close()
-        self.receiver.close()
-        arrived = self.arrived.ljust(self.sent, b"\0")
-        return [n for n, c in enumerate(arrived) if not c], [n for n, c in enumerate(arrived) if c > 1]
-
-
-def unharmed(flows, network):
-    """Datagrams sent; not one of them may be lost or come twice."""
-    sent = 0
-
-    def account():
-        return "".join(
-            f"\n{status['name']}: dropped {status['drops']}, counter {status['counter']}, ports "
-            f"{[(port['name'], port['missed'], port['errors']) for port in status['ports']]}"
-            for gateway in network.gateways for status in [gateway.ask("status")])
-
-    for flow in flows:
-        missing, twice = flow.stop()
-        assert flow.sent > 100, f"{flow.name}: only {flow.sent} datagrams were sent"
-        assert not missing, (
-            f"{flow.name}: {len(missing)} of {flow.sent} datagrams are missing, {missing[0]} to {missing[-1]}"
-            f"{account()}")
-        assert not twice, f"{flow.name}: {len(twice)} datagrams came twice: {twice[:20]}"
-        sent += flow.sent
-    return sent

@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -134,10 +135,18 @@ class Gateway(Node):
     def configure(self, **configuration):
         """Writes the file: JSON is YAML too."""
         own = {"name": self.name, "control_socket": self.socket_path, "keys": "keys.yaml"}
-        configuration["identity"].setdefault("record", self.record)
+        if configuration.get("identity") is not None:
+            configuration["identity"].setdefault("record", self.record)
         self.path = f"{self.directory}/{self.name}.yaml"
         with open(self.path, "w") as file:
             json.dump({k: v for k, v in {**own, **configuration}.items() if v is not None}, file, indent=1)
+
+    def rewrite(self, **changes):
+        """Changes fields of the file; None takes one out."""
+        with open(self.path) as file:
+            configuration = {**json.load(file), **changes}
+        with open(self.path, "w") as file:
+            json.dump({k: v for k, v in configuration.items() if v is not None}, file, indent=1)
 
     def launch(self, environment=None):
         with open(self.log, "a") as log:
@@ -181,6 +190,28 @@ class Gateway(Node):
         assert status == 0, f"{self.name}: exit {status}\n{self.output()}"
 
 
+class Clock:
+    """The clock of every program that `environment` is given to: the system's, set off by seconds that a test may change
+    while they run (clock_shim.c)."""
+
+    def __init__(self, directory):
+        library, self.path, self.offset = f"{directory}/clock_shim.so", f"{directory}/clock", 0
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_shim.c")
+        compiler = next(filter(None, map(shutil.which, ("cc", "clang", "gcc"))), "cc")
+        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        with open(self.path, "wb") as file:
+            file.write(struct.pack("q", 0))
+        self.environment = {"LD_PRELOAD": library, "CLOCK_OFFSET": self.path}
+
+    def set(self, offset):
+        self.offset = offset
+        with open(self.path, "r+b") as file:
+            file.write(struct.pack("q", offset))
+
+    def time(self):
+        return time.time() + self.offset
+
+
 def tag(node, device, inner, control, mtu=1500):
     """Gives the node a device whose frames pass `device` with a VLAN tag (priority and number).
 
@@ -219,7 +250,8 @@ class Sniffer:
 
     VERSION2, TIMEOUT = 1, 0.05
 
-    def __init__(self, node, device, outgoing=True, mtu=1500, frames=4096):
+    def __init__(self, node, device, outgoing=True, mtu=1500, frames=4096, each=None):
+        """each: called with every frame, in the place of keeping it."""
         self.size = 2048 if mtu <= 1500 else 16384
         self.count = frames if mtu <= 1500 else frames // 4
         block = max(65536, self.size)
@@ -233,6 +265,7 @@ class Sniffer:
         self.next = 0
         self.outgoing = outgoing
         self.frames = []
+        self.each = each
         self.lost = 0
         self.running = True
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -257,7 +290,10 @@ class Sniffer:
                 frame = self.ring[start + mac : start + mac + length]
                 if status & STATUS_VLAN_VALID:
                     frame = frame[:12] + struct.pack(">HH", tpid or 0x8100, tci) + frame[12:]
-                self.frames.append((seconds + nanoseconds * 1e-9, frame, sent))
+                if self.each:
+                    self.each(seconds + nanoseconds * 1e-9, frame, sent)
+                else:
+                    self.frames.append((seconds + nanoseconds * 1e-9, frame, sent))
             struct.pack_into("I", self.ring, start, 0)
             self.next = (self.next + 1) % self.count
             found = True
@@ -265,9 +301,13 @@ class Sniffer:
     def take(self):
         """The frames so far, which are then forgotten."""
         taken, self.frames = self.frames, []
+        self.count_lost()
+        return taken
+
+    def count_lost(self):
         _, lost = struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         self.lost += lost
-        return taken
+        return self.lost
 
     def stop(self):
         """The frames that were not taken."""

@@ -31,11 +31,14 @@ struct ClientPoolEntry {
     return (device | number << 1 | 1, peer)
   }
 
-  /// Whether an inner source is the one address of this connection, and its client is let in.
+  @inline(__always) private static func number(_ id: UInt64) -> UInt64 { id >> 1 & 0x7FFF_FFFF }
+
+  /// Whether the client of this connection is let in.
+  func serves(_ id: UInt64) -> Bool { Self.number(id) <= lastNumber && peer(ofNumber: Self.number(id)) != nil }
+
+  /// Whether an inner source is the one address of this connection.
   func speaks(_ source: IPAddress, on id: UInt64) -> Bool {
-    let number = id >> 1 & 0x7FFF_FFFF
-    return number <= lastNumber && source.high == base.high && source.low == base.low &+ number
-      && peer(ofNumber: number) != nil
+    source.high == base.high && source.low == base.low &+ Self.number(id)
   }
 }
 
@@ -97,10 +100,11 @@ extension Worker {
 }
 
 extension GatewayPlan {
-  var connectionFilter: ConnectionFilter {
+  func connectionFilter(_ forwarding: ForwardingView) -> ConnectionFilter {
     if let connection { return ConnectionFilter(role: .client, id: connection.id.fromPool.rawValue) }
     guard let pool = clientPools.first else { return ConnectionFilter(role: .none) }
-    return ConnectionFilter(role: .member, id: identity(towards: pool.group).deviceID << 32)
+    return ConnectionFilter(
+      role: .member, id: identity(towards: pool.group).deviceID << 32, pools: forwarding.clientPools)
   }
 
   /// What is wrong with the clients, or with the connection, of this plan.

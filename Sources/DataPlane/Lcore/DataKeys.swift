@@ -81,6 +81,17 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   /// A new key table is in force: what the old one's master keys gave is erased.
   mutating func adopt(serials: Range<UInt64>) { cache.erase(serialsNotIn: serials) }
 
+  /// Erases what was derived for epochs that this receiver accepts no more: without it the keys of a sender or connection
+  /// that is gone would stay until others push them out.
+  mutating func erasePast(_ board: SealingBoard, keys: KeyTableView) {
+    cache.erase { tag in
+      guard let period = keys.epochPeriod(ofSerial: tag.serial), let own = board.openEpoch(period: period) else {
+        return true
+      }
+      return !Epoch.isAccepted(tag.request.epoch, own: own)
+    }
+  }
+
   @inline(__always) mutating func begin() {
     isLooking = policy.isLooking
     hits = 0

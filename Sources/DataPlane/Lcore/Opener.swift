@@ -55,14 +55,18 @@ struct ConnectionFilter {
   var role: ConnectionRole
   /// A member's pool: its device ID in the upper half. A client's connection, direction 1.
   var id: UInt64 = 0
+  /// A member's clients, by group.
+  var pools: UnsafePointer<ClientPoolEntry>?
 
-  /// Asked for packets of a connection, and for all packets at a client.
+  /// Asked for packets of a connection, and for all packets at a client. For a client that was taken off the list no data
+  /// key is derived any more.
   @inline(never)
-  func admits(_ header: SecurityHeader, under master: MasterKey) -> Bool {
+  func admits(_ header: SecurityHeader, of group: Int, under master: MasterKey) -> Bool {
     switch role {
     case .none: false
     case .observer: true
-    case .member: header.id >> 32 == id >> 32 && header.id & 1 == 0
+    case .member:
+      header.id >> 32 == id >> 32 && header.id & 1 == 0 && (pools.map { $0[group].serves(header.id) } ?? false)
     case .client:
       header.variant.context == .connection && header.id == id
         && master.grants(
@@ -78,7 +82,7 @@ struct ConnectionFilter {
 /// 3. the epoch: the group's own, the one before, the one after
 /// 4. the group's limits of both offsets
 /// 5. the generation
-/// 6. the direction of a connection
+/// 6. the direction of a connection, and whether its client is served
 /// 7. replay, where the group has a window: only a look
 /// 8. data keys of the burst: cached, or derived in one go
 /// 9. the tag; then the packet is marked in its window, where another lcore may have been first
@@ -172,7 +176,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       header.optionCount == 0 ? group.pointee.master(reserve: header.reserve) : group.pointee.master(namedBy: header)
     guard let master = generation else { return .unknownKey }
     if header.variant.context == .connection || connections.role == .client,
-      !connections.admits(header, under: master)
+      !connections.admits(header, of: item.group, under: master)
     {
       return .unknownKey
     }

@@ -45,12 +45,13 @@ final class Snapshot: @unchecked Sendable {
         let identity = plan.identity(towards: group)
         return OwnIdentity(id: identity.deviceID, member: UInt64(identity.member))
       })
+    let view = ForwardingView(forwarding)
     storage = .allocate(capacity: 1)
     storage.initialize(
       to: SnapshotStorage(
-        keys: keys.view, forwarding: ForwardingView(forwarding),
+        keys: keys.view, forwarding: view,
         templates: UnsafePointer(templates.baseAddress.unsafelyUnwrapped), serials: keys.serials,
-        own: UnsafePointer(own.baseAddress.unsafelyUnwrapped), connections: plan.connectionFilter,
+        own: UnsafePointer(own.baseAddress.unsafelyUnwrapped), connections: plan.connectionFilter(view),
         replay: replay?.view))
   }
 

@@ -61,6 +61,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   private var snapshot: UnsafeMutablePointer<SnapshotStorage>
   private var nextHousekeeping: UInt64 = 0
   private let housekeepingInterval: UInt64
+  /// The receiver's epochs of all groups when data keys were last looked through, added up.
+  private var epochsSeen: UInt64 = 0
 
   var view: ForwardingView { @inline(__always) get { snapshot.pointee.forwarding } }
   var state: SnapshotStorage { @inline(__always) get { snapshot.pointee } }
@@ -196,12 +198,32 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 
   @inline(never) private mutating func housekeep() {
     reassembler.expire()
+    erasePastKeys()
     // Tells the record's keeper how far this lcore is, also when nothing was sealed for a while.
     sealer.counter.begin()
     counters.set(.cacheHits, opener.dataKeys.hitCount &+ sealer.dataKeys.hitCount)
     counters.set(.cacheMisses, opener.dataKeys.missCount &+ sealer.dataKeys.missCount)
     counters.set(.cacheCapacity, opener.dataKeys.capacity &+ sealer.dataKeys.capacity)
     counters.set(.cacheEntries, opener.dataKeys.count &+ sealer.dataKeys.count)
+  }
+
+  /// Looks whether an epoch of any group has ended.
+  private mutating func erasePastKeys() {
+    guard let openBoard else { return }
+    let keys = state.keys
+    var epochs: UInt64 = 0
+    for index in 0..<keys.groupCount {
+      guard let group = keys.group(at: index) else { continue }
+      epochs &+= openBoard.openEpoch(period: group.pointee.epochPeriod) ?? 0
+    }
+    guard epochs != epochsSeen else { return }
+    epochsSeen = epochs
+    endEpoch(openBoard)
+  }
+
+  @inline(never) private mutating func endEpoch(_ board: SealingBoard) {
+    opener.dataKeys.erasePast(board, keys: state.keys)
+    sealer.dataKeys.erasePast(board, keys: state.keys)
   }
 
   /// Frames that the slow path made or completed, and packets that it wants routed like clear traffic.

@@ -77,6 +77,8 @@ package enum EAL {
   private static func initialise(_ settings: Settings) throws(Failure) {
     let directory = try runtimeDirectory()
     defer { if let directory { removeRuntimeDirectory(directory) } }
+    let turn = takeTurn()
+    defer { if turn >= 0 { close(turn) } }
     let hugepages = settings.usesHugepages && freeHugepages >= settings.memory
     let words = arguments(settings, hugepages: hugepages)
     // EAL keeps pointers into its arguments, and permutes them.
@@ -101,6 +103,14 @@ package enum EAL {
             ? "Hugepages were used." : "No hugepages were used (\(freeHugepages) MiB free, \(settings.memory) wanted).")
           + " Run `keyweave doctor`.")
     }
+  }
+
+  /// Gateways that start at once would all count the same free pages, and then none finds enough: they start one after the
+  /// other, by a lock on the one file that they share whatever their namespaces are, which is the program's.
+  private static func takeTurn() -> Int32 {
+    let file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
+    while file >= 0, flock(file, LOCK_EX) != 0, errno == EINTR {}
+    return file
   }
 
   /// EAL wants a writable directory even when it leaves nothing there: one is made where the service manager gave none, and

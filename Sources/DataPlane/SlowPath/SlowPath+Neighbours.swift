@@ -49,9 +49,11 @@ extension SlowPath {
         let isAnswer = message.operation == .reply && isForUs && message.targetMAC == port.mac
         neighbours.tell(key, message.senderMAC, solicited: isAnswer, overrides: true, now: now, &actions)
       }
-    } else if !message.sender.isUnspecified {
+    } else if !message.sender.isUnspecified, port.prefix(around: message.sender) != nil {
       return ignored()
     }
+    // A host whose address is not of this link, but on its loopback, asks with it as well (Linux: arp_announce 0). It is
+    // answered, as everyone is who asks for our address (RFC 826), and teaches nothing.
     guard isRequest else { return isForUs ? .consumed : ignored() }
     let way = Way(port: port.index, header: link.answer(from: port.mac, to: message.senderMAC))
     answer(way, &output) { bytes, start in message.reply(from: port.mac).write(into: &bytes, at: start) }

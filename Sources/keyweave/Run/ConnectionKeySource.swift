@@ -37,7 +37,6 @@ final class ConnectionKeySource: KeySource, ConnectionSink {
   }
 
   func didApply(_ file: ConfigurationFile) {}
-  func didReload() {}
   func start(_ gateway: any RunningGateway) { agent?.start() }
   func stop() { agent?.stop() }
   var status: KeyAgentStatus? { nil }

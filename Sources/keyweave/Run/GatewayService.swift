@@ -144,7 +144,6 @@ final class GatewayService: @unchecked Sendable {
       }
       try apply(new)
       file = new
-      source.didReload()
       return "\(new.configuration.name): reloaded \(path)"
     }
   }

@@ -13,8 +13,6 @@ protocol KeySource: AnyObject, Sendable {
   func keys(for file: ConfigurationFile) throws -> InstalledKeys
   /// The gateway and these files are together now.
   func didApply(_ file: ConfigurationFile)
-  /// The operator reloaded.
-  func didReload()
   /// The gateway runs: what was waiting for it may begin.
   func start(_ gateway: any RunningGateway)
   /// Every second.
@@ -72,7 +70,6 @@ final class FileKeySource: KeySource {
     state.withLock { $0 = State(keys: keys, nextExpiry: keys.nextExpiry(after: Self.now)) }
   }
 
-  func didReload() {}
   func start(_ gateway: any RunningGateway) {}
   func stop() {}
   var status: KeyAgentStatus? { nil }
@@ -134,9 +131,6 @@ final class AgentKeySource: KeySource, KeySink {
   func keys(for file: ConfigurationFile) -> InstalledKeys { state.withLock { $0.keys } }
 
   func didApply(_ file: ConfigurationFile) {}
-
-  /// Whoever reloads may have ended the other instance of this node.
-  func didReload() { agent?.resume() }
 
   func start(_ gateway: any RunningGateway) {
     state.withLock { $0.gateway = gateway }

@@ -31,6 +31,7 @@ struct Run: ParsableCommand {
     let signals = SignalSet([SIGHUP, SIGTERM, SIGINT])
     signals.block()
     signal(SIGPIPE, SIG_IGN)
+    ProcessLimits.forbidInspection()
     let service: GatewayService
     do {
       service = try GatewayService(path: config)
