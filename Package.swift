@@ -45,7 +45,8 @@ let package = Package(
   name: "keyweave",
   products: [
     // For Tests/Fuzz and perf, packages of their own beside this one.
-    .library(name: "KeyweaveModules", targets: ["Control", "DataPlane", "Keys", "Wire"])
+    .library(name: "KeyweaveModules", targets: ["Control", "DataPlane", "Keys", "Wire"]),
+    .library(name: "KeyweaveDataPlane", targets: ["DataPlane", "Keys", "Wire"]),
   ] + (hasServices ? [.executable(name: "keyweave", targets: ["keyweave"])] : []),
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -27,10 +27,10 @@ let package = Package(
         ]),
         .unsafeFlags(["-march=corei7"], .when(platforms: [.linux])),
         .define("ALLOW_EXPERIMENTAL_API"),
-      ], linkerSettings: ["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool"].map { .linkedLibrary($0) }),
+      ], linkerSettings: ["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "crypto"].map { .linkedLibrary($0) }),
     .executableTarget(
       name: "keyweave-perf",
-      dependencies: ["CPerf", .product(name: "KeyweaveModules", package: keyweave)], packageAccess: false,
+      dependencies: ["CPerf", .product(name: "KeyweaveDataPlane", package: keyweave)], packageAccess: false,
       swiftSettings: [
         .enableUpcomingFeature("MemberImportVisibility"),
         .unsafeFlags(["-package-name", packageName]),

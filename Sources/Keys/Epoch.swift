@@ -7,10 +7,12 @@ package enum Epoch {
   }
 
   /// What a packet carries.
-  @inlinable package static func onWire(_ number: UInt64) -> UInt16 { UInt16(truncatingIfNeeded: number) }
+  @inlinable @inline(__always) package static func onWire(_ number: UInt64) -> UInt16 {
+    UInt16(truncatingIfNeeded: number)
+  }
 
   /// Whether a received epoch is the receiver's own, the one before or the one after; 65535 and 0 are neighbours.
-  @inlinable package static func isAccepted(_ received: UInt16, own: UInt64) -> Bool {
+  @inlinable @inline(__always) package static func isAccepted(_ received: UInt16, own: UInt64) -> Bool {
     received &- onWire(own) &+ 1 <= 2
   }
 }

@@ -1,28 +1,29 @@
 /// Big-endian loads and stores, the only door from Wire's codecs to memory. Every view checks its length once, when it
-/// is made, so that these never meet an offset outside; the checks that the loads keep are the second line of defence.
+/// is made, so that these never meet an offset outside; the checks that the loads keep are the second line of defence, and
+/// vanish where they are inlined behind the view's own (which is why they, and the views, always are).
 extension RawSpan {
-  @inlinable package func uint8(at offset: Int) -> UInt8 {
+  @inlinable @inline(__always) package func uint8(at offset: Int) -> UInt8 {
     unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
   }
 
-  @inlinable package func uint16(at offset: Int) -> UInt16 {
+  @inlinable @inline(__always) package func uint16(at offset: Int) -> UInt16 {
     unsafe UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self))
   }
 
-  @inlinable package func uint32(at offset: Int) -> UInt32 {
+  @inlinable @inline(__always) package func uint32(at offset: Int) -> UInt32 {
     unsafe UInt32(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self))
   }
 
-  @inlinable package func uint64(at offset: Int) -> UInt64 {
+  @inlinable @inline(__always) package func uint64(at offset: Int) -> UInt64 {
     unsafe UInt64(bigEndian: unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
   }
 
   /// The 48 bits of a MAC address, as two loads because a 64-bit one could reach past the end.
-  @inlinable package func macAddress(at offset: Int) -> MACAddress {
+  @inlinable @inline(__always) package func macAddress(at offset: Int) -> MACAddress {
     MACAddress(rawValue: UInt64(uint16(at: offset)) << 32 | UInt64(uint32(at: offset &+ 2)))
   }
 
-  @inlinable package func ipv6Address(at offset: Int) -> IPAddress {
+  @inlinable @inline(__always) package func ipv6Address(at offset: Int) -> IPAddress {
     IPAddress(high: uint64(at: offset), low: uint64(at: offset &+ 8))
   }
 
@@ -41,7 +42,9 @@ extension MutableRawSpan {
   }
 
   @_lifetime(self: copy self)
-  @inlinable package mutating func store<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+  @inlinable @inline(__always) package mutating func store<Value: FixedWidthInteger & BitwiseCopyable>(
+    _ value: Value, at offset: Int
+  ) {
     storeBytes(of: value.bigEndian, toByteOffset: offset, as: Value.self)
   }
 

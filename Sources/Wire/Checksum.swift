@@ -22,7 +22,7 @@ package enum Checksum {
   }
 
   /// A 64-bit sum to 16 bits, with its carries added back in.
-  @inlinable package static func fold(_ sum: UInt64) -> UInt16 {
+  @inlinable @inline(__always) package static func fold(_ sum: UInt64) -> UInt16 {
     var sum = (sum >> 32) &+ (sum & 0xFFFF_FFFF)
     sum = (sum >> 32) &+ (sum & 0xFFFF_FFFF)
     sum = (sum >> 16) &+ (sum & 0xFFFF)
@@ -36,7 +36,9 @@ package enum Checksum {
   }
 
   /// RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). The word must lie at an even offset of what is summed.
-  @inlinable package static func updated(_ checksum: UInt16, replacing old: UInt16, with new: UInt16) -> UInt16 {
+  @inlinable @inline(__always) package static func updated(_ checksum: UInt16, replacing old: UInt16, with new: UInt16)
+    -> UInt16
+  {
     ~fold(UInt64(~checksum) &+ UInt64(~old) &+ UInt64(new))
   }
 

@@ -32,7 +32,7 @@ package struct EthernetView: ~Escapable {
 
   /// Nothing when the addresses, the tags that are announced or the type after them are cut.
   @_lifetime(copy bytes)
-  @inlinable package init?(_ bytes: RawSpan) {
+  @inlinable @inline(__always) package init?(_ bytes: RawSpan) {
     guard bytes.byteCount >= EthernetHeader.minimumLength else { return nil }
     var count = 0
     var type = bytes.uint16(at: EthernetHeader.typeOffset)
@@ -52,7 +52,7 @@ package struct EthernetView: ~Escapable {
   @inlinable package var outerTag: VLANTag? { tag(0) }
   @inlinable package var innerTag: VLANTag? { tag(1) }
 
-  @inlinable func tag(_ index: Int) -> VLANTag? {
+  @inlinable @inline(__always) func tag(_ index: Int) -> VLANTag? {
     guard index < vlanCount else { return nil }
     let offset = EthernetHeader.typeOffset &+ index &* VLANTag.length
     return VLANTag(type: bytes.uint16(at: offset), control: bytes.uint16(at: offset &+ 2))

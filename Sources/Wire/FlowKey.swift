@@ -13,7 +13,7 @@ package struct FlowKey: Sendable, BitwiseCopyable {
   }
 
   /// Both halves of a 128-bit product, folded: one multiplication mixes 128 bits.
-  @inlinable static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+  @inlinable @inline(__always) static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
     let product = left.multipliedFullWidth(by: right)
     return product.high ^ product.low
   }
@@ -21,7 +21,7 @@ package struct FlowKey: Sendable, BitwiseCopyable {
   /// A hash of two addresses and what tells flows between them apart, not symmetric. It spreads; it does not authenticate.
   /// The last round is for flows that differ in a port only: after the one before they stand in even steps, which for some
   /// keys meet in few places.
-  @inlinable package func hash(source: IPAddress, destination: IPAddress, rest: UInt64) -> UInt64 {
+  @inlinable @inline(__always) package func hash(source: IPAddress, destination: IPAddress, rest: UInt64) -> UInt64 {
     let from = FlowKey.mix(source.high ^ words.0, source.low ^ words.1)
     let to = FlowKey.mix(destination.high ^ words.2, destination.low ^ words.3)
     return FlowKey.mix(FlowKey.mix(from ^ rest ^ words.3, to ^ words.0) ^ words.2, words.1 | 1)

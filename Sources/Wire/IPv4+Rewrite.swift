@@ -1,7 +1,9 @@
 // Changes in place, to a header that an IPv4View accepted at the same offset; the checksum follows incrementally.
 extension IPv4Header {
   /// Replaces one 16-bit word of the header.
-  @inlinable static func replace(_ bytes: inout MutableRawSpan, at offset: Int, word: Int, with new: UInt16) {
+  @inlinable @inline(__always) static func replace(
+    _ bytes: inout MutableRawSpan, at offset: Int, word: Int, with new: UInt16
+  ) {
     let old = bytes.bytes.uint16(at: offset &+ word)
     let checksum = bytes.bytes.uint16(at: offset &+ checksumOffset)
     bytes.store(new, at: offset &+ word)
@@ -9,7 +11,7 @@ extension IPv4Header {
   }
 
   /// One less, not below zero.
-  @inlinable package static func decrementTTL(_ bytes: inout MutableRawSpan, at offset: Int = 0) {
+  @inlinable @inline(__always) package static func decrementTTL(_ bytes: inout MutableRawSpan, at offset: Int = 0) {
     let old = bytes.bytes.uint16(at: offset &+ ttlOffset)
     replace(&bytes, at: offset, word: ttlOffset, with: old >= 0x0100 ? old &- 0x0100 : old)
   }

@@ -9,7 +9,7 @@ package struct IPv4View: ~Escapable {
 
   /// Nothing unless the version is 4 and 20 <= header length <= total length <= octets.
   @_lifetime(copy bytes)
-  @inlinable package init?(_ bytes: RawSpan) {
+  @inlinable @inline(__always) package init?(_ bytes: RawSpan) {
     guard bytes.byteCount >= IPv4Header.minimumLength else { return nil }
     let first = bytes.uint8(at: 0)
     let headerLength = Int(first & 0xF) &* 4
@@ -40,7 +40,16 @@ package struct IPv4View: ~Escapable {
   @inlinable package var source: IPAddress { IPAddress(ipv4: bytes.uint32(at: IPv4Header.sourceOffset)) }
   @inlinable package var destination: IPAddress { IPAddress(ipv4: bytes.uint32(at: IPv4Header.destinationOffset)) }
 
-  @inlinable package var checksumIsValid: Bool { Checksum.compute(bytes.extracting(first: headerLength)) == 0 }
+  @inlinable package var checksumIsValid: Bool {
+    @inline(__always) get {
+      let first = bytes.uint64(at: 0)
+      let second = bytes.uint64(at: IPv4Header.ttlOffset)
+      var sum = (first >> 32) &+ (first & 0xFFFF_FFFF) &+ (second >> 32) &+ (second & 0xFFFF_FFFF)
+      sum &+= UInt64(bytes.uint32(at: IPv4Header.destinationOffset))
+      if headerLength > IPv4Header.minimumLength { sum = Checksum.sum(options, onto: sum) }
+      return Checksum.fold(sum) == 0xFFFF
+    }
+  }
 
   @inlinable package var options: RawSpan {
     @_lifetime(copy self)

@@ -7,7 +7,7 @@ package struct IPv6View: ~Escapable {
 
   /// Nothing unless the version is 6 and 40 + payload length <= octets.
   @_lifetime(copy bytes)
-  @inlinable package init?(_ bytes: RawSpan) {
+  @inlinable @inline(__always) package init?(_ bytes: RawSpan) {
     guard bytes.byteCount >= IPv6Header.length else { return nil }
     let payloadLength = Int(bytes.uint16(at: IPv6Header.payloadLengthOffset))
     guard bytes.uint8(at: 0) >> 4 == 6, IPv6Header.length &+ payloadLength <= bytes.byteCount else { return nil }

@@ -18,17 +18,26 @@ package struct InnerFlow: Sendable, BitwiseCopyable {
   /// Nothing when the packet is no whole IPv4 or IPv6 packet, or when its extension headers cannot be walked.
   @inlinable package init?(packet bytes: RawSpan) {
     if let view = IPv4View(bytes) {
-      self.init(
-        view.packet, source: view.source, destination: view.destination, protocolNumber: view.protocolNumber,
-        transportOffset: view.headerLength, isFragment: view.isFragment, isFirst: view.fragmentOffset == 0)
+      self.init(view)
     } else if let view = IPv6View(bytes) {
-      guard let upper = IPv6Extensions.walk(view) else { return nil }
-      self.init(
-        view.packet, source: view.source, destination: view.destination, protocolNumber: upper.protocolNumber,
-        transportOffset: upper.upperOffset, isFragment: upper.isFragment, isFirst: upper.hasUpperHeader)
+      self.init(view)
     } else {
       return nil
     }
+  }
+
+  @inlinable @inline(__always) package init(_ view: borrowing IPv4View) {
+    self.init(
+      view.packet, source: view.source, destination: view.destination, protocolNumber: view.protocolNumber,
+      transportOffset: view.headerLength, isFragment: view.isFragment, isFirst: view.fragmentOffset == 0)
+  }
+
+  /// Nothing when the extension headers cannot be walked.
+  @inlinable @inline(__always) package init?(_ view: borrowing IPv6View) {
+    guard let upper = IPv6Extensions.walk(view) else { return nil }
+    self.init(
+      view.packet, source: view.source, destination: view.destination, protocolNumber: upper.protocolNumber,
+      transportOffset: upper.upperOffset, isFragment: upper.isFragment, isFirst: upper.hasUpperHeader)
   }
 
   /// The flow of an Ethernet frame: that of the IP packet in it, or else of its MAC addresses and its type.
@@ -50,7 +59,7 @@ package struct InnerFlow: Sendable, BitwiseCopyable {
     }
   }
 
-  @inlinable init(
+  @inlinable @inline(__always) init(
     _ packet: RawSpan, source: IPAddress, destination: IPAddress, protocolNumber: UInt8, transportOffset: Int,
     isFragment: Bool, isFirst: Bool
   ) {
@@ -73,7 +82,7 @@ package struct InnerFlow: Sendable, BitwiseCopyable {
 
   /// Octets of the transport header at the span's start: TCP as its data offset says, UDP and ICMP 8; 0 for another
   /// protocol and for a header that is cut or broken.
-  @inlinable package static func headerLength(protocolNumber: UInt8, _ transport: RawSpan) -> Int {
+  @inlinable @inline(__always) package static func headerLength(protocolNumber: UInt8, _ transport: RawSpan) -> Int {
     switch protocolNumber {
     case IPProtocol.tcp: TCPView(transport)?.headerLength ?? 0
     case IPProtocol.udp, IPProtocol.icmp, IPProtocol.icmpv6: transport.byteCount >= 8 ? 8 : 0
@@ -81,14 +90,14 @@ package struct InnerFlow: Sendable, BitwiseCopyable {
     }
   }
 
-  @inlinable package func hash(_ key: FlowKey) -> UInt64 {
+  @inlinable @inline(__always) package func hash(_ key: FlowKey) -> UInt64 {
     key.hash(source: source, destination: destination, rest: UInt64(ports) << 8 | UInt64(protocolNumber))
   }
 
   /// COffset in 4-octet units: the configured one, lowered so that nothing after `headersEnd` is left in clear.
   ///
   /// - Parameter prefix: octets of payload before the packet, such as a Payload Info Header's 4.
-  @inlinable package func coffset(upTo limit: UInt8, prefix: Int = 0) -> UInt8 {
+  @inlinable @inline(__always) package func coffset(upTo limit: UInt8, prefix: Int = 0) -> UInt8 {
     UInt8(clamping: min(Int(limit), (headersEnd &+ prefix) / 4))
   }
 }

@@ -36,7 +36,7 @@ package struct InnerPayload: Sendable, BitwiseCopyable {
   }
 
   /// Takes what lay between header and ICV, opened. Drops are `malformedInner`, then `dummy`.
-  @inlinable package static func classify(_ payload: RawSpan) -> Classified {
+  @inlinable @inline(__always) package static func classify(_ payload: RawSpan) -> Classified {
     let count = payload.byteCount
     guard count > 0 else { return .drop(.malformedInner) }
     let first = payload.uint8(at: 0)

@@ -14,7 +14,9 @@ extension SecurityHeader {
   /// 4. offsets and room for the ICV
   ///
   /// - Parameter sourceIsMapped: whether the outer source is an IPv6 address inside ::ffff:0:0/96.
-  @inlinable package static func decode(_ packet: RawSpan, overUDP: Bool, sourceIsMapped: Bool) -> Decoded {
+  @inlinable @inline(__always) package static func decode(_ packet: RawSpan, overUDP: Bool, sourceIsMapped: Bool)
+    -> Decoded
+  {
     let count = packet.byteCount
     guard count >= minimumLength else {
       return .drop(overUDP && count == 1 && packet.uint8(at: 0) == 0xFF ? .keepalive : .malformed)

@@ -7,7 +7,7 @@ package struct UDPView: ~Escapable {
 
   /// Nothing unless 8 <= length <= octets.
   @_lifetime(copy bytes)
-  @inlinable package init?(_ bytes: RawSpan) {
+  @inlinable @inline(__always) package init?(_ bytes: RawSpan) {
     guard bytes.byteCount >= UDPHeader.length else { return nil }
     let length = Int(bytes.uint16(at: UDPHeader.lengthOffset))
     guard length >= UDPHeader.length, length <= bytes.byteCount else { return nil }

@@ -13,14 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-int perf_running_on_valgrind(void) { return (int)RUNNING_ON_VALGRIND; }
-#else
-int perf_running_on_valgrind(void) { return 0; }
-#endif
-
-enum { heading = 64, sample_links = 2048 };
+enum { heading = 64 };
 
 /// Where a packet's due time stands: the last word of the buffer's private area, which the gateway does not use.
 static uint64_t *due_time(struct rte_mbuf *m) { return (uint64_t *)((uint8_t *)(m + 1) + 24); }
@@ -34,7 +27,7 @@ static void finish_sample(perf_feeder *f) {
   uint64_t now = rte_rdtsc();
   long switches = perf_switches();
   if (f->sample_start && f->sample_count < f->sample_capacity)
-    f->samples[f->sample_count++] = (perf_sample){now - f->sample_start - (f->ticks - f->sample_ticks), perf_chain(sample_links),
+    f->samples[f->sample_count++] = (perf_sample){now - f->sample_start - (f->ticks - f->sample_ticks), perf_chain(perf_chain_links),
                                                   f->packets - f->sample_packets, now, switches - f->sample_switches};
   f->burst_in_sample = 0;
   f->sample_switches = switches;
@@ -177,5 +170,20 @@ void perf_thread_pin(unsigned core) {
   CPU_ZERO(&set);
   CPU_SET(core, &set);
   sched_setaffinity(0, sizeof set, &set);
-  setpriority(PRIO_PROCESS, 0, -10);
 }
+void perf_process_prefer(void) { setpriority(PRIO_PROCESS, 0, -10); }
+
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+void perf_count_begin(void) {
+  CALLGRIND_ZERO_STATS;
+  CALLGRIND_TOGGLE_COLLECT;
+}
+void perf_count_end(const char *name) {
+  CALLGRIND_TOGGLE_COLLECT;
+  CALLGRIND_DUMP_STATS_AT(name);
+}
+#else
+void perf_count_begin(void) {}
+void perf_count_end(const char *name) { (void)name; }
+#endif

@@ -1,6 +1,6 @@
 internal import CIPsecMB
 package import Keys
-package import Wire
+internal import Wire
 
 /// No cipher: what is left of the gateway when sealing and opening cost nothing. Only perf's own build has this file
 /// (Package.swift, KEYWEAVE_FLOOR); the program that people run cannot be talked into it, as it is not there.
@@ -57,8 +57,14 @@ func runFloorWorker(_ worker: UnsafeMutableRawPointer?) -> Int32 {
   return 0
 }
 
+@c(keyweave_lcore_round_floor)
+func roundOfFloorWorker(_ worker: UnsafeMutableRawPointer?) -> Int {
+  worker?.assumingMemoryBound(to: Worker<FloorEngine>.self).pointee.iterate(receiving: true) ?? 0
+}
+
 extension FloorEngine: LcoreEngine {
   static var lcoreEntry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 { runFloorWorker }
+  static var lcoreRound: @convention(c) (UnsafeMutableRawPointer?) -> Int { roundOfFloorWorker }
 }
 
 extension GatewaySettings {

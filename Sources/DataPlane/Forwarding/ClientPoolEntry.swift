@@ -74,16 +74,16 @@ extension Worker {
 
   /// To a client of this pool: the template's ID gives way to the connection's, as n is the destination's.
   @inline(never)
-  mutating func encapsulateForClient(_ item: ClearItem, sealing index: Int, port: Int) {
+  mutating func encapsulateForClient(_ item: UnsafePointer<ClearItem>, sealing index: Int, port: Int) {
     let sealing = view.sealings + index
-    guard let client = view.clientPools[sealing.pointee.group].client(at: item.flow.destination) else {
-      return discard(item.mbuf, .noRoute)
+    guard let client = view.clientPools[sealing.pointee.group].client(at: item.pointee.flow.destination) else {
+      return discard(item.pointee.mbuf, .noRoute)
     }
     let place = sealCount
     if sealing.pointee.mode == .transport {
-      encapsulateTransport(item, sealing: index, port: port)
+      encapsulateTransport(item.pointee, sealing: index, port: port)
     } else {
-      encapsulate(item, sealing: index, port: port, peer: client.peer, hash: item.flow.hash(flowKey))
+      encapsulate(item, sealing: index, port: port, peer: client.peer, hash: item.pointee.flow.hash(flowKey))
     }
     guard sealCount > place else { return }
     sealItems[place].header.id = client.id
@@ -93,8 +93,10 @@ extension Worker {
 
   /// On the gateway's own connection, where every other source would be refused by the pool.
   @inline(never)
-  mutating func encapsulateOnConnection(_ item: ClearItem, sealing index: Int, port: Int) {
-    guard item.flow.source == view.sealings[index].source else { return discard(item.mbuf, .policyInner) }
+  mutating func encapsulateOnConnection(_ item: UnsafePointer<ClearItem>, sealing index: Int, port: Int) {
+    guard item.pointee.flow.source == view.sealings[index].source else {
+      return discard(item.pointee.mbuf, .policyInner)
+    }
     encapsulate(item, sealing: index, port: port)
   }
 }

@@ -140,11 +140,12 @@ struct CompiledRoutes {
       // The UDP checksum stays 0, over IPv6 too (wire format, section 6).
       bytes += [0, 0, UInt8(peer.udpPort >> 8), UInt8(peer.udpPort & 0xFF), 0, 0, 0, 0]
     }
-    var template = InlineArray<66, UInt8>(repeating: 0)
+    var template = InlineArray<80, UInt8>(repeating: 0)
     for (index, byte) in bytes.enumerated() { template[index] = byte }
     return PeerEntry(
       template: template, templateLength: bytes.count, port: UInt16(peer.port), isIPv4: isIPv4, carriage: peer.carriage,
-      nextHop: peer.nextHop, source: peer.source, etherLength: etherLength, place: place, mtu: Int(port.mtu))
+      nextHop: peer.nextHop, source: peer.source, etherLength: etherLength, place: place, mtu: Int(port.mtu),
+      checksumBase: isIPv4 ? Checksum.sum(bytes[(etherLength + 8)..<(etherLength + 20)].span.bytes) : 0)
   }
 
   /// Wire format, section 6.

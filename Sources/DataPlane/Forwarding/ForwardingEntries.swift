@@ -32,9 +32,10 @@ struct PortEntry {
 }
 
 struct PeerEntry {
-  /// Ethernet, IP and UDP headers up to the security header; MACs, lengths, checksum and flow fields are filled in per packet.
+  /// Ethernet, IP and UDP headers up to the security header, at most 66 octets, in whole vectors of 16; MACs, lengths, checksum
+  /// and flow fields are filled in per packet.
   /// The first field, so that a pointer to the entry is a pointer to these octets.
-  var template: InlineArray<66, UInt8>
+  var template: InlineArray<80, UInt8>
   var templateLength: Int
   var port: UInt16
   var isIPv4: Bool
@@ -46,6 +47,8 @@ struct PeerEntry {
   var place: Int
   /// Octets of the largest outer IP packet.
   var mtu: Int
+  /// The sum of the IPv4 header's last three words, to which a packet's first two are added.
+  var checksumBase: UInt64
 
   var ipLength: Int { isIPv4 ? 20 : 40 }
   /// Octets of IP and UDP header.

@@ -45,6 +45,12 @@ struct PrefixLookup {
         octets.storeBytes(of: address.low.bigEndian, toByteOffset: 8, as: UInt64.self)
       }
     }
+    if count4 == count {
+      // The usual burst is in order already.
+      dpdk_fib_lookup_bulk(table.fib4, addresses4, nextHops, Int32(truncatingIfNeeded: count))
+      for index in 0..<count { entries[index] = table.prefixes[Int(truncatingIfNeeded: nextHops[index])] }
+      return
+    }
     if count4 > 0 {
       dpdk_fib_lookup_bulk(table.fib4, addresses4, nextHops, Int32(truncatingIfNeeded: count4))
       for index in 0..<count4 { entries[places[index]] = table.prefixes[Int(truncatingIfNeeded: nextHops[index])] }

@@ -18,7 +18,7 @@ package protocol SteppedGateway: RunningGateway {
 }
 
 extension Gateway {
-  func step(lcore: Int) -> Int { workers[lcore].pointee.iterate(receiving: true) }
+  func step(lcore: Int) -> Int { Engine.lcoreRound(workers[lcore]) }
 
   func stepSlowPath() -> Bool { slowPath.round() }
 

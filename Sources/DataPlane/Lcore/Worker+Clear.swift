@@ -43,10 +43,10 @@ extension Worker {
   /// Steps 1 and 2 of a port that routes.
   @inline(__always)
   private mutating func classifyClear(_ mbuf: Mbuf, port: Int) {
-    let entry = view.ports[port]
+    let entry = view.ports + port
     guard let frame = EthernetView(mbuf.bytes.bytes) else { return discard(mbuf, .malformedFrame) }
-    guard entry.accepts(frame.vlanCount, tag: frame.outerTag?.number ?? 0) else { return discard(mbuf, .vlan) }
-    guard entry.takes(frame.destination) else { return discard(mbuf, .notForUs) }
+    guard entry.pointee.accepts(frame) else { return discard(mbuf, .vlan) }
+    guard entry.pointee.takes(frame.destination) else { return discard(mbuf, .notForUs) }
     let l3 = frame.headerLength
     switch frame.etherType {
     case EtherType.ipv4, EtherType.ipv6: classifyPacket(mbuf, l3: l3, port: port)
@@ -64,24 +64,30 @@ extension Worker {
   /// Step 2: a whole packet of either family whose header is right joins the burst.
   @inline(__always)
   mutating func classifyPacket(_ mbuf: Mbuf, l3: Int, port: Int) {
-    let bytes = UnsafeRawBufferPointer(rebasing: mbuf.bytes[l3...]).bytes
-    guard let drop = Self.headerFault(bytes) else {
-      guard let flow = InnerFlow(packet: bytes) else { return discard(mbuf, .malformedFrame) }
-      let isIPv4 = bytes.uint8(at: 0) >> 4 == 4
-      if flow.protocolNumber == IPProtocol.icmpv6, !isIPv4, !flow.isFragment, bytes.byteCount > flow.transportOffset,
-        Self.isNeighbourDiscovery(bytes.uint8(at: flow.transportOffset)), port >= 0
-      {
-        return punt(
-          mbuf,
-          PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
-      }
-      let length = Self.packetLength(bytes, isIPv4: isIPv4)
-      destinations[clearCount] = flow.destination
-      (clear + clearCount).initialize(to: ClearItem(mbuf: mbuf, l3: l3, length: length, isIPv4: isIPv4, flow: flow))
-      clearCount &+= 1
-      return
+    let bytes = mbuf.bytes(from: l3).bytes
+    if let header = IPv4View(bytes) {
+      guard header.checksumIsValid else { return discard(mbuf, .checksum) }
+      return join(mbuf, l3: l3, length: header.totalLength, isIPv4: true, InnerFlow(header))
     }
-    discard(mbuf, drop)
+    guard let header = IPv6View(bytes), !header.hasMappedAddress, let flow = InnerFlow(header) else {
+      return discard(mbuf, .malformedFrame)
+    }
+    if flow.protocolNumber == IPProtocol.icmpv6, !flow.isFragment, bytes.byteCount > flow.transportOffset,
+      Self.isNeighbourDiscovery(bytes.uint8(at: flow.transportOffset)), port >= 0
+    {
+      return punt(
+        mbuf,
+        PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
+    }
+    join(mbuf, l3: l3, length: header.totalLength, isIPv4: false, flow)
+  }
+
+  /// What the burst's lookups and the steps after them are for.
+  @inline(__always)
+  private mutating func join(_ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, _ flow: InnerFlow) {
+    destinations[clearCount] = flow.destination
+    (clear + clearCount).initialize(to: ClearItem(mbuf: mbuf, l3: l3, length: length, isIPv4: isIPv4, flow: flow))
+    clearCount &+= 1
   }
 
   /// Steps 3 to 6 for what `classify...` put together. Port -1 is the gateway itself.
@@ -89,7 +95,7 @@ extension Worker {
   mutating func routeClear(port: Int) {
     if clearCount > 0 {
       lookup.find(destinations, count: clearCount, in: view, into: routesTo)
-      for index in 0..<clearCount { dispatch(clear[index], view.routes[Int(routesTo[index].route)], port: port) }
+      for index in 0..<clearCount { dispatch(clear + index, view.routes + Int(routesTo[index].route), port: port) }
       clearCount = 0
     }
     if sealCount > 0 { sealPending() }
@@ -97,18 +103,28 @@ extension Worker {
 
   /// Step 4.
   @inline(__always)
-  private mutating func dispatch(_ item: ClearItem, _ route: RouteEntry, port: Int) {
-    switch route.kind {
-    case .seal:
-      // Neither multicast nor link-local packets are routed (RFC 1812, 5.3.4; RFC 4291, 2.5.6).
-      guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
-      encapsulate(item, sealing: Int(route.sealing), port: port)
+  private mutating func dispatch(
+    _ item: UnsafePointer<ClearItem>, _ route: UnsafePointer<RouteEntry>, port: Int
+  ) {
+    // Sealing alone is worth its own way: all else is a call.
+    guard route.pointee.kind == .seal else { return dispatchOther(item, route, port: port) }
+    // Neither multicast nor link-local packets are routed (RFC 1812, 5.3.4; RFC 4291, 2.5.6).
+    guard isRoutable(item.pointee) else { return discard(item.pointee.mbuf, .noRoute) }
+    encapsulate(item, sealing: Int(route.pointee.sealing), port: port)
+  }
+
+  @inline(never)
+  private mutating func dispatchOther(
+    _ place: UnsafePointer<ClearItem>, _ route: UnsafePointer<RouteEntry>, port: Int
+  ) {
+    let item = place.pointee
+    switch route.pointee.kind {
     case .clients:
       guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
-      encapsulateForClient(item, sealing: Int(route.sealing), port: port)
+      encapsulateForClient(place, sealing: Int(route.pointee.sealing), port: port)
     case .connection:
       guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
-      encapsulateOnConnection(item, sealing: Int(route.sealing), port: port)
+      encapsulateOnConnection(place, sealing: Int(route.pointee.sealing), port: port)
     case .own:
       answer(item, port: port)
     case .bypass:
@@ -123,7 +139,7 @@ extension Worker {
       }
     case .none:
       unmatched(item, port: port)
-    case .deny:
+    case .seal, .deny:
       discard(item.mbuf, .noRoute)
     }
   }
@@ -131,7 +147,8 @@ extension Worker {
   /// Nor what a link gave to many stations (RFC 1812, section 5.3.4): the frame's first octet says so.
   @inline(__always)
   func isRoutable(_ item: ClearItem) -> Bool {
-    item.flow.destination.isRoutable && item.flow.source.isRoutable && item.mbuf.bytes[0] & 1 == 0
+    item.flow.destination.isRoutable && item.flow.source.isRoutable
+      && item.mbuf.data.load(as: UInt8.self) & 1 == 0
   }
 
   private mutating func unmatched(_ item: ClearItem, port: Int) {
@@ -142,7 +159,7 @@ extension Worker {
 
   /// In clear to the protected side, because the operator said so.
   @inline(never)
-  private mutating func pass(_ item: ClearItem, _ route: RouteEntry, port: Int) {
+  private mutating func pass(_ item: ClearItem, _ route: UnsafePointer<RouteEntry>, port: Int) {
     if port >= 0, view.ports[port].pair >= 0 { return transmitter.send(item.mbuf, port: Int(view.ports[port].pair)) }
     guard isRoutable(item) else { return discard(item.mbuf, .noRoute) }
     guard age(item, port: port) else { return }
@@ -171,7 +188,7 @@ extension Worker {
   func age(_ item: ClearItem, port: Int) -> Bool {
     if item.mbuf.isGenerated { return true }
     let place = item.isIPv4 ? IPv4Header.ttlOffset : IPv6Header.hopLimitOffset
-    guard item.mbuf.bytes[item.l3 &+ place] > 1 else {
+    guard item.mbuf.data.load(fromByteOffset: item.l3 &+ place, as: UInt8.self) > 1 else {
       tell(item, .hopLimit, port: port)
       return false
     }
@@ -219,15 +236,21 @@ extension Worker {
 }
 
 extension PortEntry {
-  /// Whether a frame with `count` tags, the outer one of VLAN `tag`, is this port's. VLAN 0 is only a priority.
-  @inline(__always) func accepts(_ count: Int, tag: UInt16) -> Bool {
-    vlan == Self.untagged ? count == 0 || (count == 1 && tag == 0) : count == 1 && tag == vlan
+  /// Whether a frame has the tags that this port's frames have. VLAN 0 is only a priority.
+  @inline(__always) func accepts(_ frame: borrowing EthernetView) -> Bool {
+    guard let tag = frame.outerTag else { return vlan == Self.untagged }
+    return frame.vlanCount == 1 && tag.number == (vlan == Self.untagged ? 0 : vlan)
   }
 }
 
 extension IPAddress {
   /// May cross a router as a destination.
   @inline(__always) var isRoutable: Bool {
-    !isMulticast && !isLinkLocal && !isBroadcast && !isLoopback && !isUnspecified
+    if isIPv4 {
+      // Neither 0.0.0.0 nor 255.255.255.255: the two that one more makes 1 or 0.
+      let address = ipv4
+      return address >> 28 != 0xE && address >> 24 != 127 && address >> 16 != 0xA9FE && address &+ 1 > 1
+    }
+    return !isMulticast && !isLinkLocal && !isLoopback && !isUnspecified
   }
 }

@@ -7,37 +7,42 @@ extension Worker {
   @inline(__always)
   mutating func deliverOpened(_ count: Int, port: Int) {
     var kept = 0
+    var openedCount = 0
     for index in 0..<count {
-      let item = protected[index]
-      if let reason = openItems[index].drop {
-        discard(item.mbuf, reason)
+      let item = protected + index
+      let opened = openItems + index
+      if let reason = opened.pointee.drop {
+        discard(item.pointee.mbuf, reason)
         continue
       }
-      guard let inner = openItems[index].inner else {
-        discard(item.mbuf, .malformedInner)
+      guard let inner = opened.pointee.inner else {
+        discard(item.pointee.mbuf, .malformedInner)
         continue
       }
-      let opened = openItems[index]
-      counters.add(.opened)
-      counters.opened(group: opened.group)
+      openedCount &+= 1
+      counters.opened(group: opened.pointee.group)
       // The gateway's own packet, come back, would be believed like any other.
-      guard !state.own[opened.group].sealed(opened.header), view.mayUse(group: opened.group, inner.form) else {
-        discard(item.mbuf, .policyInner)
+      let isOwn = state.own[opened.pointee.group].sealed(opened.pointee.header)
+      guard !isOwn, view.mayUse(group: opened.pointee.group, inner.form) else {
+        discard(item.pointee.mbuf, .policyInner)
         continue
       }
       switch inner.form {
       case .ipv4, .ipv6:
-        guard addresses(of: opened.payload, inner, into: kept) else {
-          discard(item.mbuf, .policyInner)
+        guard addresses(of: opened.pointee.payload, inner, into: kept) else {
+          discard(item.pointee.mbuf, .policyInner)
           continue
         }
-        protected[kept] = item
-        openItems[kept] = opened
+        if kept < index {
+          protected[kept] = item.pointee
+          openItems[kept] = opened.pointee
+        }
         kept &+= 1
-      case .transport: deliverTransport(item, opened, inner, port: port)
-      case .ethernet: deliverFrame(item, opened, inner)
+      case .transport: deliverTransport(item.pointee, opened.pointee, inner, port: port)
+      case .ethernet: deliverFrame(item.pointee, opened.pointee, inner)
       }
     }
+    counters.add(.opened, openedCount)
     guard kept > 0 else { return }
     lookup.find(destinations, count: kept, in: view, into: routesTo)
     lookup.find(sources, count: kept, in: view, into: routesFrom)
@@ -63,25 +68,27 @@ extension Worker {
   /// A packet out of the tunnel: source and destination allowed, ECN, hop limit, out.
   @inline(__always)
   private mutating func deliverInner(_ index: Int, port: Int) {
-    let outer = protected[index]
-    let opened = openItems[index]
-    let mbuf = outer.mbuf
-    guard let inner = opened.inner, maySpeak(opened, from: sources[index], routesFrom[index]) else {
+    let opened = openItems + index
+    let mbuf = protected[index].mbuf
+    guard let inner = opened.pointee.inner, maySpeak(opened.pointee, from: sources[index], routesFrom[index]) else {
       return discard(mbuf, .policyInner)
     }
-    let route = view.routes[Int(routesTo[index].route)]
-    if route.leadsBack { return proxy(index, inner, route) }
+    let route = view.routes + Int(routesTo[index].route)
+    let kind = route.pointee.kind
+    if route.pointee.leadsBack { return proxy(index, inner, route) }
     let isIPv4 = inner.form == .ipv4
     let destination = destinations[index]
-    guard destination.isRoutable, sources[index].isRoutable, route.kind != .none, route.kind != .deny else {
+    guard destination.isRoutable, sources[index].isRoutable, kind != .none, kind != .deny else {
       return discard(mbuf, .noRoute)
     }
-    let offset = (opened.payload + inner.offset) - mbuf.data
+    let offset = (opened.pointee.payload + inner.offset) - mbuf.data
+    // The ICV and what the link padded go.
     mbuf.keep(from: 0, count: offset &+ inner.length)
-    guard carryCongestion(outer.trafficClass, mbuf.data + offset, length: inner.length, isIPv4: isIPv4) else {
-      return discard(mbuf, .congestion)
-    }
-    if route.kind == .own { return answerOpened(mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, port: port) }
+    guard
+      carryCongestion(
+        protected[index].trafficClass, mbuf.data + offset, length: inner.length, isIPv4: isIPv4)
+    else { return discard(mbuf, .congestion) }
+    if kind == .own { return answerOpened(mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, port: port) }
 
     let hops = mbuf.data.load(
       fromByteOffset: offset &+ (isIPv4 ? IPv4Header.ttlOffset : IPv6Header.hopLimitOffset), as: UInt8.self)
@@ -134,13 +141,13 @@ extension Worker {
   /// An IP packet `l3` octets into the buffer leaves by a route to a host or router: MTU, Ethernet header, neighbour.
   @inline(__always)
   mutating func deliver(
-    _ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, _ route: RouteEntry, destination: IPAddress,
+    _ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, _ route: UnsafePointer<RouteEntry>, destination: IPAddress,
     fromProtected: Bool = false
   ) {
-    let port = Int(route.port)
+    let port = Int(route.pointee.port)
     guard port >= 0, port < view.portCount else { return discard(mbuf, .noRoute) }
-    let entry = view.ports[port]
-    let isTooBig = length > Int(entry.mtu)
+    let entry = view.ports + port
+    let isTooBig = length > Int(entry.pointee.mtu)
     if isTooBig {
       let word = UInt16(
         bigEndian: mbuf.data.loadUnaligned(fromByteOffset: l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
@@ -148,20 +155,17 @@ extension Worker {
         return punt(
           mbuf,
           PuntInfo(
-            punt: .tooBig, port: UInt16(truncatingIfNeeded: port), mtu: entry.mtu, fromProtected: fromProtected,
+            punt: .tooBig, port: UInt16(truncatingIfNeeded: port), mtu: entry.pointee.mtu, fromProtected: fromProtected,
             l3Offset: UInt16(truncatingIfNeeded: l3)))
       }
     }
-    let etherLength = entry.etherLength
-    mbuf.keep(from: l3, count: length)
-    guard mbuf.reserve(front: etherLength, back: 0) else { return discard(mbuf, .noBuffer) }
-    dpdk_pktmbuf_set(
-      mbuf, UInt16(truncatingIfNeeded: mbuf.headroom &- etherLength), UInt16(truncatingIfNeeded: length &+ etherLength))
+    let etherLength = entry.pointee.etherLength
+    guard mbuf.reframe(from: l3, count: length, front: etherLength, back: 0) else { return discard(mbuf, .noBuffer) }
     Self.writeEthernet(entry, isIPv4: isIPv4, at: mbuf.data)
-    let nextHop = route.nextHop.isUnspecified ? destination : route.nextHop
+    let nextHop = route.pointee.nextHop.isUnspecified ? destination : route.pointee.nextHop
     if isTooBig {
       fragment(
-        mbuf, etherLength: etherLength, isIPv4: isIPv4, mtu: Int(entry.mtu), port: port, nextHop: nextHop)
+        mbuf, etherLength: etherLength, isIPv4: isIPv4, mtu: Int(entry.pointee.mtu), port: port, nextHop: nextHop)
     } else {
       send(mbuf, port: port, nextHop: nextHop, etherLength: etherLength)
     }

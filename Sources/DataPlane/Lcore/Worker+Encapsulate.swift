@@ -23,11 +23,11 @@ struct PendingSeal {
 /// 5. the security header from the sealing's template; COffset no further than the inner transport header's end
 extension Worker {
   @inline(__always)
-  mutating func encapsulate(_ item: ClearItem, sealing index: Int, port: Int) {
+  mutating func encapsulate(_ item: UnsafePointer<ClearItem>, sealing index: Int, port: Int) {
     let sealing = view.sealings + index
-    if sealing.pointee.mode == .transport { return encapsulateTransport(item, sealing: index, port: port) }
-    guard sealing.pointee.mode == .tunnel else { return discard(item.mbuf, .noRoute) }
-    let hash = choice(item.flow, sealing)
+    if sealing.pointee.mode == .transport { return encapsulateTransport(item.pointee, sealing: index, port: port) }
+    guard sealing.pointee.mode == .tunnel else { return discard(item.pointee.mbuf, .noRoute) }
+    let hash = choice(item.pointee.flow, sealing)
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
     encapsulate(item, sealing: index, port: port, peer: peerIndex, hash: hash)
   }
@@ -42,66 +42,69 @@ extension Worker {
 
   /// Steps 2 to 5, towards a peer that is chosen.
   @inline(__always)
-  mutating func encapsulate(_ item: ClearItem, sealing index: Int, port: Int, peer peerIndex: Int, hash: UInt64) {
+  mutating func encapsulate(
+    _ item: UnsafePointer<ClearItem>, sealing index: Int, port: Int, peer peerIndex: Int, hash: UInt64
+  ) {
     let sealing = view.sealings + index
     let peer = view.peers + peerIndex
-    guard age(item, port: port) else { return }
+    guard age(item.pointee, port: port) else { return }
+    let mbuf = item.pointee.mbuf
+    let payload = mbuf.data + item.pointee.l3
+    let isIPv4 = item.pointee.isIPv4
+    let length = item.pointee.length
     let overhead = peer.pointee.outerLength &+ sealing.pointee.headerLength &+ SecurityHeader.icvLength
     let room = peer.pointee.mtu &- overhead
     var mayFragment = false
-    if item.isIPv4 {
-      let word = UInt16(
-        bigEndian: item.mbuf.data.loadUnaligned(fromByteOffset: item.l3 &+ IPv4Header.fragmentOffset, as: UInt16.self))
+    if isIPv4 {
+      let word = UInt16(bigEndian: payload.loadUnaligned(fromByteOffset: IPv4Header.fragmentOffset, as: UInt16.self))
       mayFragment = word & IPv4Header.dontFragment == 0
     }
-    if item.length > room {
+    if length > room {
       // No IPv6 link has less than 1280 octets (RFC 8200, section 5): up to there the outer packet is fragmented
       // instead.
-      let smallest = item.isIPv4 ? 68 : 1280
-      if !mayFragment && item.length > max(room, smallest) {
-        return tell(item, .tooBig, port: port, mtu: max(room, smallest))
+      let smallest = isIPv4 ? 68 : 1280
+      if !mayFragment && length > max(room, smallest) {
+        return tell(item.pointee, .tooBig, port: port, mtu: max(room, smallest))
       }
       mayFragment = true
     }
-    if view.mssClamp && item.flow.protocolNumber == IPProtocol.tcp { clamp(item, room: room) }
+    if view.mssClamp && item.pointee.flow.protocolNumber == IPProtocol.tcp { clamp(item.pointee, room: room) }
 
-    let mbuf = item.mbuf
-    let payload = mbuf.data + item.l3
     let trafficClass =
-      item.isIPv4
+      isIPv4
       ? payload.load(fromByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
       : UInt8(truncatingIfNeeded: UInt16(bigEndian: payload.loadUnaligned(as: UInt16.self)) >> 4)
-    mbuf.keep(from: item.l3, count: item.length)
     wrap(
-      mbuf, payloadLength: item.length, prefix: 0, sealing: index, peer: peerIndex, hash: hash,
-      trafficClass: trafficClass,
-      mayFragment: mayFragment, coffset: item.flow.coffset(upTo: sealing.pointee.coffset))
+      mbuf, payload: item.pointee.l3, payloadLength: length, prefix: 0, sealing: index, peer: peerIndex, hash: hash,
+      trafficClass: trafficClass, mayFragment: mayFragment,
+      coffset: item.pointee.flow.coffset(upTo: sealing.pointee.coffset))
   }
 
-  /// Steps 4 and 5, for a payload that is all of `mbuf`'s data. `prefix` octets of Payload Info Header are yet to
-  /// come before it.
+  /// Steps 4 and 5, for a payload that lies `payload` octets into `mbuf`'s data. `prefix` octets of Payload Info Header are
+  /// yet to come before it.
   @inline(__always)
   mutating func wrap(
-    _ mbuf: Mbuf, payloadLength: Int, prefix: Int, sealing index: Int, peer peerIndex: Int, hash: UInt64,
-    trafficClass: UInt8,
-    mayFragment: Bool, coffset: UInt8
+    _ mbuf: Mbuf, payload: Int, payloadLength: Int, prefix: Int, sealing index: Int, peer peerIndex: Int,
+    hash: UInt64, trafficClass: UInt8, mayFragment: Bool, coffset: UInt8
   ) {
     let sealing = view.sealings + index
     let template = state.templates + index
     let peer = view.peers + peerIndex
     let front = peer.pointee.templateLength &+ template.pointee.length &+ prefix
-    guard mbuf.reserve(front: front, back: SecurityHeader.icvLength) else { return discard(mbuf, .noBuffer) }
-    let total = front &+ payloadLength &+ SecurityHeader.icvLength
-    dpdk_pktmbuf_set(mbuf, UInt16(truncatingIfNeeded: mbuf.headroom &- front), UInt16(truncatingIfNeeded: total))
+    guard mbuf.reframe(from: payload, count: payloadLength, front: front, back: SecurityHeader.icvLength) else {
+      return discard(mbuf, .noBuffer)
+    }
+    let total = mbuf.length
     let frame = mbuf.data
-    frame.copyMemory(from: UnsafeRawPointer(peer), byteCount: peer.pointee.templateLength)
+    // What this copies too much, the security header's 16 octets and more overwrite.
+    frame.copyVectors(from: UnsafeRawPointer(peer), atLeast: peer.pointee.templateLength)
     let dscp = sealing.pointee.dscp == SealingEntry.copyDSCP ? trafficClass & 0xFC : sealing.pointee.dscp << 2
     writeOuter(
       frame + peer.pointee.etherLength, peer, length: total &- peer.pointee.etherLength, hash: hash,
       trafficClass: dscp | trafficClass & 3, mayFragment: mayFragment)
 
     let header = frame + peer.pointee.templateLength
-    header.copyMemory(from: UnsafeRawPointer(template), byteCount: template.pointee.length)
+    header.copyVectors(from: UnsafeRawPointer(template), exactly: template.pointee.length)
     (pending + sealCount).initialize(
       to: PendingSeal(
         mbuf: mbuf, port: Int(peer.pointee.port), peer: peerIndex, etherLength: peer.pointee.etherLength,
@@ -120,14 +123,14 @@ extension Worker {
     mayFragment: Bool
   ) {
     if peer.pointee.isIPv4 {
-      place.storeBytes(of: trafficClass, toByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
-      place.store16(length, at: IPv4Header.totalLengthOffset)
       // An identification matters only to packets that may be fragmented (RFC 6864).
       identification &+= 1
-      place.store16(mayFragment ? Int(identification & 0xFFFF) : 0, at: IPv4Header.identificationOffset)
-      place.store16(mayFragment ? 0 : Int(IPv4Header.dontFragment), at: IPv4Header.fragmentOffset)
-      let checksum = Checksum.compute(UnsafeRawBufferPointer(start: place, count: IPv4Header.minimumLength).bytes)
-      place.store16(Int(checksum), at: IPv4Header.checksumOffset)
+      let first = 0x4500_0000 | UInt32(trafficClass) << 16 | UInt32(truncatingIfNeeded: length & 0xFFFF)
+      let second = mayFragment ? identification << 16 : UInt32(IPv4Header.dontFragment)
+      place.storeBytes(of: first.bigEndian, as: UInt32.self)
+      place.storeBytes(of: second.bigEndian, toByteOffset: IPv4Header.identificationOffset, as: UInt32.self)
+      let checksum = ~Checksum.fold(peer.pointee.checksumBase &+ UInt64(first) &+ UInt64(second))
+      place.storeBytes(of: checksum.bigEndian, toByteOffset: IPv4Header.checksumOffset, as: UInt16.self)
     } else {
       // The flow label spreads what has no ports (RFC 6438).
       let word = 0x6000_0000 | UInt32(trafficClass) << 20 | UInt32(truncatingIfNeeded: hash >> 44)
@@ -160,7 +163,8 @@ extension Worker {
     let hash = choice(flow, sealing)
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
     wrap(
-      mbuf, payloadLength: mbuf.length, prefix: PayloadInfoHeader.length, sealing: index, peer: peerIndex, hash: hash,
+      mbuf, payload: 0, payloadLength: mbuf.length, prefix: PayloadInfoHeader.length, sealing: index, peer: peerIndex,
+      hash: hash,
       trafficClass: 0, mayFragment: true,
       coffset: flow.coffset(upTo: sealing.pointee.coffset, prefix: PayloadInfoHeader.length))
     guard sealCount > 0, pending[sealCount &- 1].mbuf == mbuf else { return }
@@ -173,13 +177,14 @@ extension Worker {
   @inline(__always)
   mutating func sealPending() {
     sealer.seal(sealItems, count: sealCount, board: board)
+    var sealed = 0
     for index in 0..<sealCount {
       let done = pending[index]
       if let reason = sealItems[index].drop {
         discard(done.mbuf, reason)
         continue
       }
-      counters.add(.sealed)
+      sealed &+= 1
       if done.peer >= 0 { counters.sealed(peer: view.peers[done.peer].place) }
       if done.mbuf.length &- done.etherLength > done.mtu {
         sendFragments(done)
@@ -189,6 +194,7 @@ extension Worker {
         transmitter.send(done.mbuf, port: done.port)
       }
     }
+    counters.add(.sealed, sealed)
     sealCount = 0
   }
 

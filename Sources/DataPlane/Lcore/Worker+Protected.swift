@@ -44,24 +44,24 @@ extension Worker {
     }
     var openCount = 0
     for index in 0..<protectedCount {
-      let item = protected[index]
+      let item = protected + index
       if !isBump {
-        let route = view.routes[Int(routesTo[index].route)]
+        let route = view.routes + Int(routesTo[index].route)
         // An IPv6 header reaches no IPv4 address, mapped or not.
-        guard route.kind == .own, item.isIPv4 || !item.destination.isIPv4 else {
-          passUnprotected(item, to: route, port: port)
+        guard route.pointee.kind == .own, item.pointee.isIPv4 || !item.pointee.destination.isIPv4 else {
+          passUnprotected(item.pointee, to: route, port: port)
           continue
         }
       }
-      guard let place = protectedPart(item, udpPort: udpPort) else {
-        takeUnprotected(item, port: port)
+      guard let place = protectedPart(item.pointee, udpPort: udpPort) else {
+        takeUnprotected(item.pointee, port: port)
         continue
       }
-      protected[openCount] = item
+      if openCount < index { protected[openCount] = item.pointee }
       (openItems + openCount).initialize(
         to: OpenItem(
-          packet: item.mbuf.data + place.offset, length: place.length, source: item.source,
-          sourceIsMapped: item.sourceIsMapped, overUDP: item.protocolNumber == IPProtocol.udp,
+          packet: item.pointee.mbuf.data + place.offset, length: place.length, source: item.pointee.source,
+          sourceIsMapped: item.pointee.sourceIsMapped, overUDP: item.pointee.protocolNumber == IPProtocol.udp,
           defaultGroup: Int(view.ports[port].defaultGroup)))
       openCount &+= 1
     }
@@ -85,12 +85,12 @@ extension Worker {
   /// Steps 1 and 2.
   @inline(__always)
   private mutating func classifyProtected(_ mbuf: Mbuf, port: Int) {
-    let entry = view.ports[port]
+    let entry = view.ports + port
     guard let frame = EthernetView(mbuf.bytes.bytes) else { return discard(mbuf, .malformedFrame) }
-    let isBump = entry.pair >= 0
+    let isBump = entry.pointee.pair >= 0
     if !isBump {
-      guard entry.accepts(frame.vlanCount, tag: frame.outerTag?.number ?? 0) else { return discard(mbuf, .vlan) }
-      guard entry.takes(frame.destination) else { return discard(mbuf, .notForUs) }
+      guard entry.pointee.accepts(frame) else { return discard(mbuf, .vlan) }
+      guard entry.pointee.takes(frame.destination) else { return discard(mbuf, .notForUs) }
     }
     let l3 = frame.headerLength
     guard frame.etherType == EtherType.ipv4 || frame.etherType == EtherType.ipv6 else {
@@ -100,51 +100,59 @@ extension Worker {
         mbuf,
         PuntInfo(punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: l3)))
     }
-    guard let item = outerHeaders(mbuf, l3: l3) else { return }
-    (protected + protectedCount).initialize(to: item)
-    protectedCount &+= 1
+    if outerHeaders(mbuf, l3: l3, into: protected + protectedCount) { protectedCount &+= 1 }
   }
 
-  /// Step 2: nothing when the packet was dropped or is a fragment that waits.
+  /// Step 2: false when the packet was dropped or is a fragment that waits.
   @inline(__always)
-  private mutating func outerHeaders(_ mbuf: Mbuf, l3: Int) -> ProtectedItem? {
-    let bytes = UnsafeRawBufferPointer(rebasing: mbuf.bytes[l3...]).bytes
+  private mutating func outerHeaders(_ mbuf: Mbuf, l3: Int, into place: UnsafeMutablePointer<ProtectedItem>) -> Bool {
+    let bytes = mbuf.bytes(from: l3).bytes
     if let view = IPv4View(bytes) {
       guard view.checksumIsValid else {
         discard(mbuf, .checksum)
-        return nil
+        return false
       }
-      if view.isFragment { return reassembled(mbuf, l3: l3, fragmentHeader: nil) }
-      return ProtectedItem(
-        mbuf: mbuf, l3: l3, length: view.totalLength, isIPv4: true, source: view.source, destination: view.destination,
-        sourceIsMapped: false, trafficClass: view.trafficClass, protocolNumber: view.protocolNumber,
-        upper: l3 &+ view.headerLength, nextHeaderPlace: l3 &+ IPv4Header.protocolOffset)
+      if view.isFragment { return reassembled(mbuf, l3: l3, fragmentHeader: nil, into: place) }
+      place.initialize(
+        to: ProtectedItem(
+          mbuf: mbuf, l3: l3, length: view.totalLength, isIPv4: true, source: view.source,
+          destination: view.destination, sourceIsMapped: false, trafficClass: view.trafficClass,
+          protocolNumber: view.protocolNumber, upper: l3 &+ view.headerLength,
+          nextHeaderPlace: l3 &+ IPv4Header.protocolOffset))
+      return true
     }
     guard let view = IPv6View(bytes), let extensions = IPv6Extensions.walk(view) else {
       discard(mbuf, .malformedFrame)
-      return nil
+      return false
     }
-    if extensions.isFragment { return reassembled(mbuf, l3: l3, fragmentHeader: l3 &+ extensions.fragmentHeaderOffset) }
-    return ProtectedItem(
-      mbuf: mbuf, l3: l3, length: view.totalLength, isIPv4: false, source: view.source, destination: view.destination,
-      sourceIsMapped: view.source.isIPv4, trafficClass: view.trafficClass, protocolNumber: extensions.protocolNumber,
-      upper: l3 &+ extensions.upperOffset, nextHeaderPlace: l3 &+ extensions.nextHeaderOffset)
+    if extensions.isFragment {
+      return reassembled(mbuf, l3: l3, fragmentHeader: l3 &+ extensions.fragmentHeaderOffset, into: place)
+    }
+    place.initialize(
+      to: ProtectedItem(
+        mbuf: mbuf, l3: l3, length: view.totalLength, isIPv4: false, source: view.source,
+        destination: view.destination, sourceIsMapped: view.source.isIPv4, trafficClass: view.trafficClass,
+        protocolNumber: extensions.protocolNumber, upper: l3 &+ extensions.upperOffset,
+        nextHeaderPlace: l3 &+ extensions.nextHeaderOffset))
+    return true
   }
 
   @inline(never)
-  private mutating func reassembled(_ mbuf: Mbuf, l3: Int, fragmentHeader: Int?) -> ProtectedItem? {
-    guard let whole = reassembler.add(mbuf, l3: l3, fragmentHeader: fragmentHeader) else { return nil }
+  private mutating func reassembled(
+    _ mbuf: Mbuf, l3: Int, fragmentHeader: Int?, into place: UnsafeMutablePointer<ProtectedItem>
+  ) -> Bool {
+    guard let whole = reassembler.add(mbuf, l3: l3, fragmentHeader: fragmentHeader) else { return false }
     let bytes = UnsafeRawBufferPointer(rebasing: whole.bytes[l3...]).bytes
     // A datagram put together is no fragment any more; if its headers still say so, it is broken.
     if let view = IPv4View(bytes), view.isFragment {
       discard(whole, .outerFragment)
-      return nil
+      return false
     }
     if let view = IPv6View(bytes), IPv6Extensions.walk(view)?.isFragment ?? true {
       discard(whole, .outerFragment)
-      return nil
+      return false
     }
-    return outerHeaders(whole, l3: l3)
+    return outerHeaders(whole, l3: l3, into: place)
   }
 
   /// Step 3: where the security header starts and how far the ICV reaches; nothing for anything else.
@@ -211,7 +219,7 @@ extension Worker {
   /// Not for one of our addresses: passed in clear only where a bypass route covers its source, and only to the clear
   /// side.
   @inline(never)
-  private mutating func passUnprotected(_ item: ProtectedItem, to route: RouteEntry, port: Int) {
+  private mutating func passUnprotected(_ item: ProtectedItem, to route: UnsafePointer<RouteEntry>, port: Int) {
     if item.destination.isMulticast, !item.isIPv4, item.protocolNumber == IPProtocol.icmpv6,
       item.upper < item.l3 &+ item.length,
       Self.isNeighbourDiscovery(item.mbuf.bytes[item.upper])
@@ -221,7 +229,7 @@ extension Worker {
         PuntInfo(
           punt: .neighbour, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3)))
     }
-    guard route.kind == .connected || route.kind == .via else { return discard(item.mbuf, .notForUs) }
+    guard route.pointee.kind == .connected || route.pointee.kind == .via else { return discard(item.mbuf, .notForUs) }
     guard isBypassed(item), !item.sourceIsMapped, !(!item.isIPv4 && item.destination.isIPv4) else {
       return discard(item.mbuf, .unprotected)
     }

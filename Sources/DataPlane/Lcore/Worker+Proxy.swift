@@ -13,7 +13,7 @@ internal import Wire
 extension Worker {
   /// Steps 1 to 3 for an opened packet whose source may speak, and whose route leads back to the protected side.
   @inline(never)
-  mutating func proxy(_ index: Int, _ inner: InnerPayload, _ route: RouteEntry) {
+  mutating func proxy(_ index: Int, _ inner: InnerPayload, _ route: UnsafePointer<RouteEntry>) {
     let opened = openItems[index]
     let mbuf = protected[index].mbuf
     guard let policy = policy(for: opened, from: routesFrom[index], to: routesTo[index], route) else {
@@ -30,14 +30,17 @@ extension Worker {
     guard let flow = InnerFlow(packet: UnsafeRawBufferPointer(start: packet, count: inner.length).bytes) else {
       return discard(mbuf, .malformedFrame)
     }
-    let item = ClearItem(
-      mbuf: mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, flow: flow, openedGroup: opened.group)
-    if view.mssClamp, isSYN(item) { clamp(item, room: roomBack(to: routesFrom[index])) }
+    // A place for a clear packet, of which a burst from the protected side has none.
+    let item = clear + index
+    item.initialize(
+      to: ClearItem(
+        mbuf: mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, flow: flow, openedGroup: opened.group))
+    if view.mssClamp, isSYN(item.pointee) { clamp(item.pointee, room: roomBack(to: routesFrom[index])) }
     let place = sealCount
-    if route.kind == .clients {
-      encapsulateForClient(item, sealing: Int(route.sealing), port: -1)
+    if route.pointee.kind == .clients {
+      encapsulateForClient(item, sealing: Int(route.pointee.sealing), port: -1)
     } else {
-      encapsulate(item, sealing: Int(route.sealing), port: -1)
+      encapsulate(item, sealing: Int(route.pointee.sealing), port: -1)
     }
     if sealCount > place { counters.proxied(policy: policy) }
   }
@@ -49,12 +52,12 @@ extension Worker {
   /// The place in the plan of the first policy that lets the packet through.
   @inline(__always)
   private func policy(
-    for opened: OpenItem, from source: PrefixEntry, to destination: PrefixEntry, _ route: RouteEntry
+    for opened: OpenItem, from source: PrefixEntry, to destination: PrefixEntry, _ route: UnsafePointer<RouteEntry>
   ) -> Int? {
-    guard route.kind == .seal || route.kind == .clients else { return nil }
-    let sealing = view.sealings + Int(route.sealing)
+    guard route.pointee.kind == .seal || route.pointee.kind == .clients else { return nil }
+    let sealing = view.sealings + Int(route.pointee.sealing)
     guard sealing.pointee.mode == .tunnel else { return nil }
-    let isClients = route.kind == .clients || opened.isFromClient
+    let isClients = route.pointee.kind == .clients || opened.isFromClient
     let range = view.proxyRanges[opened.group]
     for index in Int(range.first)..<Int(range.end) {
       let policy = view.proxies + index

@@ -27,7 +27,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   /// The receiver's epochs; nil accepts all, for old captures.
   let openBoard: SealingBoard?
   let flowKey: FlowKey
-  let neighbours: NeighbourMap
+  var neighbours: NeighbourCache
   let slowPath: SlowPathRing
   /// Packets that the slow path hands back; only lcore 0 has one.
   let returned: UnsafeMutableRawPointer?
@@ -82,7 +82,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     self.board = board
     self.openBoard = openBoard
     self.flowKey = flowKey
-    self.neighbours = neighbours
+    self.neighbours = NeighbourCache(neighbours)
     self.slowPath = slowPath
     self.returned = returned
     self.pool = pool
@@ -157,6 +157,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   @inline(never)
   mutating func iterate(receiving: Bool) -> Int {
     takeSnapshot()
+    neighbours.begin()
     var total = 0
     if receiving {
       for port in 0..<view.portCount {
@@ -299,12 +300,14 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   }
 
   /// Writes destination (zero for now), source, tag and type; the frame's first octet is at `place`.
-  @inline(__always) static func writeEthernet(_ port: PortEntry, isIPv4: Bool, at place: UnsafeMutableRawPointer) {
+  @inline(__always) static func writeEthernet(
+    _ port: UnsafePointer<PortEntry>, isIPv4: Bool, at place: UnsafeMutableRawPointer
+  ) {
     store(.zero, at: place)
-    store(port.mac, at: place + 6)
+    store(port.pointee.mac, at: place + 6)
     var type = place + 12
-    if port.vlan != PortEntry.untagged {
-      type.storeBytes(of: (UInt32(EtherType.vlan) << 16 | UInt32(port.vlan)).bigEndian, as: UInt32.self)
+    if port.pointee.vlan != PortEntry.untagged {
+      type.storeBytes(of: (UInt32(EtherType.vlan) << 16 | UInt32(port.pointee.vlan)).bigEndian, as: UInt32.self)
       type += 4
     }
     type.storeBytes(of: (isIPv4 ? EtherType.ipv4 : EtherType.ipv6).bigEndian, as: UInt16.self)
@@ -312,6 +315,26 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 }
 
 extension UnsafeMutableRawPointer {
+  /// Copies in whole vectors, and so up to 15 octets more than `count`, on both sides.
+  @inline(__always) func copyVectors(from source: UnsafeRawPointer, atLeast count: Int) {
+    var offset = 0
+    while offset < count {
+      storeBytes(
+        of: source.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self), toByteOffset: offset,
+        as: SIMD16<UInt8>.self)
+      offset &+= 16
+    }
+  }
+
+  /// Copies 16 octets or more; the last vector ends where they do.
+  @inline(__always) func copyVectors(from source: UnsafeRawPointer, exactly count: Int) {
+    copyVectors(from: source, atLeast: count &- 16)
+    let last = count &- 16
+    storeBytes(
+      of: source.loadUnaligned(fromByteOffset: last, as: SIMD16<UInt8>.self), toByteOffset: last,
+      as: SIMD16<UInt8>.self)
+  }
+
   @inline(__always) func store16(_ value: Int, at offset: Int) {
     storeBytes(of: UInt16(truncatingIfNeeded: value).bigEndian, toByteOffset: offset, as: UInt16.self)
   }

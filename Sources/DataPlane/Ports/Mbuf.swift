@@ -7,6 +7,10 @@ extension Mbuf {
   @inline(__always) var data: UnsafeMutableRawPointer { UnsafeMutableRawPointer(dpdk_pktmbuf_mtod(self)) }
   @inline(__always) var length: Int { Int(pointee.data_len) }
   @inline(__always) var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: data, count: length) }
+  /// The data from `offset` on, which is at most `length`.
+  @inline(__always) func bytes(from offset: Int) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: data + offset, count: length &- offset)
+  }
   @inline(__always) var headroom: Int { Int(pointee.data_off) }
   @inline(__always) var tailroom: Int { Int(dpdk_pktmbuf_tailroom(self)) }
   @inline(__always) var note: UnsafeMutablePointer<dpdk_mbuf_private> { dpdk_mbuf_to_priv(self) }
@@ -27,6 +31,22 @@ extension Mbuf {
   @inline(__always) func reserve(front: Int, back: Int) -> Bool {
     if front <= headroom && back <= tailroom { return true }
     return shift(front: front, back: back)
+  }
+
+  /// Keeps `count` octets from `offset` of the data, with `front` octets before them and `back` behind that are to be written.
+  /// False when the buffer is too small as a whole; nothing has changed then.
+  @inline(__always) func reframe(from offset: Int, count: Int, front: Int, back: Int) -> Bool {
+    let start = headroom &+ offset &- front
+    let total = front &+ count &+ back
+    if start < 0 || start &+ total > Int(pointee.buf_len) {
+      guard front &+ count &+ back <= Int(pointee.buf_len) else { return false }
+      keep(from: offset, count: count)
+      guard shift(front: front, back: back) else { return false }
+      dpdk_pktmbuf_set(self, UInt16(truncatingIfNeeded: headroom &- front), UInt16(truncatingIfNeeded: total))
+      return true
+    }
+    dpdk_pktmbuf_set(self, UInt16(truncatingIfNeeded: start), UInt16(truncatingIfNeeded: total))
+    return true
   }
 
   @inline(never) private func shift(front: Int, back: Int) -> Bool {

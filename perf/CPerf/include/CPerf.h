@@ -57,6 +57,8 @@ typedef struct perf_latencies {
 perf_latencies *perf_latencies_attach(uint16_t port, uint16_t queue, uint32_t capacity);
 void perf_latencies_detach(perf_latencies *latencies);
 
+/// As many as samples have.
+enum { perf_chain_links = 2048 };
 /// A chain of `links` dependent multiplications, of three core cycles each on the x86-64 cores of the last decade; its ticks.
 uint64_t perf_chain(uint32_t links);
 
@@ -71,7 +73,20 @@ bool perf_buffers(const char *pool, uint8_t **data, uint32_t count);
 
 /// Makes the calling thread one that has a buffer cache of its own, as lcores have. False on failure.
 bool perf_thread_register(void);
-/// Binds the calling thread to a core, and asks for a higher priority (which is refused without root).
+/// Binds the calling thread to a core.
 void perf_thread_pin(unsigned core);
+/// Asks for a higher priority for this thread and those that it will make, which is refused without root.
+void perf_process_prefer(void);
 
-int perf_running_on_valgrind(void);
+// OpenSSL's EVP alone, with a context that is kept: `key` null keeps the key too. Opening says whether the tag was right.
+void *perf_evp_new(const void *key);
+void perf_evp_free(void *context);
+bool perf_evp_seal(
+    void *context, const void *key, const void *nonce, const void *aad, int aad_length, void *text, int length, void *tag);
+bool perf_evp_open(
+    void *context, const void *key, const void *nonce, const void *aad, int aad_length, void *text, int length,
+    const void *tag);
+
+/// Under callgrind: counts from here on, from zero; and writes what was counted, with a name.
+void perf_count_begin(void);
+void perf_count_end(const char *name);

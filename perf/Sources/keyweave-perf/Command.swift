@@ -3,11 +3,15 @@ import Foundation
 /// The command line.
 struct Command {
   static let usage = """
-    usage: keyweave-perf [--quick] [--no-hugepages] [--json FILE] [SECTION...]
+    usage: keyweave-perf [--quick] [--no-hugepages] [--json FILE] [--plots FOLDER] [SECTION...]
+           keyweave-perf compare OLD.json NEW.json [OLD.json NEW.json...]
+           keyweave-perf loop seal|open OCTETS SECONDS [auto|openSSL|floor]
 
       --quick          fewer sizes and samples: under two minutes
       --no-hugepages   as on a machine without them
       --json FILE      writes all figures there as well
+      --plots FOLDER   and a plot of each table, with its figures for a Markdown page
+      loop             nothing but the loop, for a profiler to look at
       SECTION          \(Section.allCases.map(\.rawValue).joined(separator: ", ")); without any, all of them
     """
 
@@ -17,6 +21,10 @@ struct Command {
   private var sections: [Section] = []
   /// Where a section, run in a process of its own, leaves its figures.
   private var output: String?
+  private var loop: [String]?
+  private var compared: [String]?
+  private var plots: String?
+  private var counts = false
 
   init(_ arguments: some Sequence<String>) throws {
     var words = Array(arguments)
@@ -27,6 +35,14 @@ struct Command {
         return words.removeFirst()
       }
       switch word {
+      case "loop":
+        loop = words
+        return
+      case "compare":
+        compared = words
+        return
+      case "--plots": plots = try value()
+      case "--count": counts = true
       case "--quick": isQuick = true
       case "--no-hugepages": usesHugepages = false
       case "--json": json = try value()
@@ -43,22 +59,58 @@ struct Command {
   }
 
   func run() throws {
+    if let loop { return try spin(loop) }
+    if let compared { return try Comparison(compared).tables.forEach { say($0.text) } }
+    if counts { return try InstructionsSection.count() }
     if let output { return try measure(into: output) }
     var all: Run?
     for section in sections {
-      let run = try child(section)
+      var run = try child(section)
       if all == nil { say(run.machine.text + "\n") }
+      if section == .goals {
+        let others = try (1..<(isQuick ? 1 : Goals.runs)).map { _ in try child(section).tables[0] }
+        run.tables = [Goals.table(run.tables + others)]
+      }
       run.tables.forEach { say($0.text) }
       all = Run(machine: all?.machine ?? run.machine, tables: (all?.tables ?? []) + run.tables)
     }
+    if let plots, let all { try plot(all, into: URL(filePath: plots)) }
     if let json, let all {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
       try encoder.encode(all).write(to: URL(filePath: json))
     }
+    let faults = all?.tables.first { $0.id == Section.instructions.rawValue }.map(InstructionsSection.faults) ?? []
+    guard faults.isEmpty else {
+      throw PerfError(
+        "instructions changed by more than 2 %: look why, and if it is right, change perf/Thresholds\n  "
+          + faults.joined(separator: "\n  "))
+    }
+  }
+
+  private func plot(_ run: Run, into folder: URL) throws {
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    for table in run.tables {
+      try SVG.plot(table, machine: run.machine.text)
+        .write(to: folder.appending(path: "\(table.id).svg"), atomically: true, encoding: .utf8)
+      try table.markdown.write(to: folder.appending(path: "\(table.id).md"), atomically: true, encoding: .utf8)
+    }
   }
 
   private func say(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+
+  private func spin(_ words: [String]) throws {
+    guard words.count >= 3, let direction = Direction(rawValue: words[0]), let length = Int(words[1]),
+      let seconds = Double(words[2]), let cipher = Cipher(rawValue: words.count > 3 ? words[3] : "auto")
+    else { throw PerfError(Self.usage) }
+    Environment.usesHugepages = usesHugepages
+    let rig = try Rig(Kind(direction) { $0.cipher = cipher })
+    let frames = try rig.frames(.fixed(length))
+    let end = Date(timeIntervalSinceNow: seconds)
+    var results: [Double] = []
+    while Date() < end { results.append(try rig.measure(frames, samples: 101).median) }
+    say(String(format: "%.1f core cycles per packet\n", results.sorted()[results.count / 2]))
+  }
 
   /// In the child.
   private func measure(into path: String) throws {

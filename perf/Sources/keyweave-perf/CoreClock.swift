@@ -8,7 +8,7 @@ import Foundation
 /// three core cycles for each on every x86-64 core of the last decade; timed before and after each sample, it tells how many
 /// core cycles a tick was at that moment.
 enum CoreClock {
-  static let links: UInt32 = 2048
+  static let links = UInt32(perf_chain_links)
   static let cyclesPerLink = 3.0
 
   /// Ticks that the chain takes now.

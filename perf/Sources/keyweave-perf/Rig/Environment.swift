@@ -21,6 +21,7 @@ enum Environment {
     settings.memory = memory
     settings.usesHugepages = usesHugepages
     hasHugepages = usesHugepages && EAL.freeHugepages >= memory
+    perf_process_prefer()
     try EAL.start(settings)
     isStarted = true
     perf_thread_pin(UInt32(core))

@@ -246,7 +246,7 @@ final class Rig {
   }
 
   /// What two readings of the clock cost a burst beyond what lies between them.
-  private static func timerOverhead() -> Double {
+  static func timerOverhead() -> Double {
     if let overhead { return overhead }
     let values = (0..<101).map { _ in
       var sum: UInt64 = 0

@@ -2,7 +2,7 @@ import Foundation
 
 /// A part of the run. Each is measured in a process of its own, as DPDK starts once in each.
 enum Section: String, CaseIterable {
-  case sizes, bursts, keys, engines, files, proxy
+  case sizes, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, goals
 
   /// What a section is told.
   struct Effort {
@@ -20,6 +20,12 @@ enum Section: String, CaseIterable {
     case .engines: try EnginesSection(effort: effort).tables()
     case .files: try FilesSection(effort: effort).tables()
     case .proxy: try ProxySection(effort: effort).tables()
+    case .peers: try PeersSection(effort: effort).tables()
+    case .lcores: try LcoresSection(effort: effort).tables()
+    case .latency: try LatencySection(effort: effort).tables()
+    case .events: try EventsSection(effort: effort).tables()
+    case .instructions: try InstructionsSection().tables()
+    case .goals: try GoalsSection(effort: effort).tables()
     }
   }
 }
