@@ -131,7 +131,7 @@ struct ConfigurationDraft {
     checkConnection()
     checkClients()
     let bfd = resolveBFD()
-    checkShared(bfd)
+    checkShared(bfd?.sessions ?? [])
     let peers = peers.map { resolve($0) }
     let routes = routes.map { resolve($0) }
     let identity = connection == nil ? identity : .connection
