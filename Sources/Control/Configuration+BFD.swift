@@ -155,7 +155,7 @@ extension ConfigurationDraft {
       neighbour: draft.neighbour, port: port, interval: draft.interval, multiplier: draft.multiplier)
   }
 
-  func checkShared(_ bfd: Configuration.BFD?) {
+  func checkShared(_ sessions: [Configuration.BFD.Session]) {
     var places: [Placed<IPAddress>] = []
     for port in ports {
       for (index, shared) in port.value.shared.enumerated() {
@@ -172,14 +172,12 @@ extension ConfigurationDraft {
             fix: "correct it; an address that routers lead to every member belongs into `addresses`, as ADDRESS/32")
         }
         // Sessions with mistakes of their own are no second one here.
-        guard let bfd, bfd.sessions.count == self.bfd?.value.sessions.count || self.bfd == nil else { continue }
-        for (place, member) in shared.after.enumerated() where !bfd.sessions.contains(where: { $0.neighbour == member })
-        {
+        guard sessions.count == bfd?.value.sessions.count ?? 0 else { continue }
+        for (place, member) in shared.after.enumerated() where !sessions.contains(where: { $0.neighbour == member }) {
           findings.mistake(
             "\(path).after[\(place)]", found: "\(member), with which there is no BFD session",
-            expected: bfd.sessions.isEmpty
-              ? "a member in `bfd.sessions`"
-              : "one of " + bfd.sessions.map { "\($0.neighbour)" }.joined(separator: ", "),
+            expected: sessions.isEmpty
+              ? "a member in `bfd.sessions`" : "one of " + sessions.map { "\($0.neighbour)" }.joined(separator: ", "),
             fix: "add `{ neighbour: \(member) }` to `bfd.sessions`")
         }
       }

@@ -152,7 +152,7 @@ struct ConfigurationDraft {
     checkConnection()
     checkClients()
     let bfd = resolveBFD()
-    checkShared(bfd)
+    checkShared(bfd?.sessions ?? [])
     checkProxies()
     let peers = peers.map { resolve($0) }
     let routes = routes.map { resolve($0) }

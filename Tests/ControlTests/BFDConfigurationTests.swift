@@ -61,7 +61,7 @@ import Wire
       ("bfd.track", ["clear", "clear"], "bfd.track[1]"),
       ("ports[1].udp_port", 3784, "bfd.sessions[0].neighbour"),
       ("ports[1].shared[0].address", "192.0.2.1", "ports[1].shared[0].address"),
-      ("ports[1].shared[0].address", "198.51.100.1", "ports[1].shared[0].address"),
+      ("ports[1].shared[0].address", "203.0.113.7", "ports[1].shared[0].address"),
       ("ports[1].shared[0].after", ["192.0.2.12"], "ports[1].shared[0].after[0]"),
       ("peers[0].address", "192.0.2.100", "peers[0].address"),
     ] as [(String, any Sendable, String)])
