@@ -7,6 +7,6 @@ struct Keyweave: ParsableCommand {
     subcommands: [
       Run.self, Demo.self, Lab.Command.self, Check.self, Doctor.self, Status.self, Reload.self, Seal.self, Open.self,
       Inspect.self, KeysCommand.self, MembersCommand.self, ClientsCommand.self, ControllerCommand.self, CACommand.self,
-      RecordCommand.self, DemoNames.self,
+      RecordCommand.self, DemoNames.self, DemoDatagrams.self,
     ])
 }

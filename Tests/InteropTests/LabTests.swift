@@ -7,6 +7,8 @@ import Testing
   private struct Report: Decodable {
     struct Check: Decodable {
       var name: String
+      var sent: String
+      var arrived: String
       var passed: Bool
       var account: String?
     }
@@ -16,7 +18,9 @@ import Testing
         var out: UInt64
         var drops: UInt64
       }
+      var gateway: String
       var totals: Totals
+      var wasKilled: Bool
     }
     struct Search: Decodable {
       var what: String
@@ -28,35 +32,63 @@ import Testing
       var gateways: [Gateway]
       var searches: [Search]
     }
+    var scenario: String
     var verdict: String
     var seconds: Double
     var packet: [String]
     var runs: [Run]
   }
 
-  /// The main job, all runs; under a minute.
-  @Test func demo() throws {
-    let result = try Program.run(Program.keyweave, ["demo", "--json"], timeout: .seconds(120))
+  /// Plays a scenario, which must pass, and gives its report.
+  private func play(_ scenario: String, checks: Int) throws -> Report {
+    let arguments = ["demo", "--json"] + (scenario == "basic" ? [] : ["--scenario", scenario])
+    let result = try Program.run(Program.keyweave, arguments, timeout: .seconds(180))
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     let report = try decoder.decode(Report.self, from: Data(result.output.utf8))
     for check in report.runs.flatMap(\.checks) where !check.passed {
-      Issue.record("\(check.name): \(check.account ?? "")")
+      Issue.record("\(check.name): \(check.sent), \(check.arrived); \(check.account ?? "")")
     }
     #expect(result.status == 0)
+    #expect(report.scenario == scenario)
     #expect(report.verdict == "PASS")
-    #expect(report.seconds < 60)
-    #expect(report.runs.count == 3)
-    for gateway in report.runs.flatMap(\.gateways) {
+    #expect(report.runs.flatMap(\.checks).count >= checks)
+    for gateway in report.runs.flatMap(\.gateways) where !gateway.wasKilled {
       #expect(gateway.totals.in == gateway.totals.out + gateway.totals.drops)
     }
-    let rotations = report.runs[2].checks.filter { $0.name.hasPrefix("rotate ") }
-    #expect(rotations.count == 3, "every level rotates")
+    #expect(report.runs.flatMap(\.searches).count >= 8)
     for search in report.runs.flatMap(\.searches) {
       #expect(search.inFabric == 0, "\(search.what)")
       #expect(search.inClear > 0, "\(search.what)")
     }
+    return report
+  }
+
+  /// The main job, all runs; under a minute.
+  @Test func demo() throws {
+    let report = try play("basic", checks: 20)
+    #expect(report.seconds < 60)
+    #expect(report.runs.count == 3)
+    let rotations = report.runs[2].checks.filter { $0.name.hasPrefix("rotate ") }
+    #expect(rotations.count == 3, "every level rotates")
     #expect(report.packet.contains { $0.contains("verdict: open") })
+  }
+
+  /// One member dies under way, and every packet that is missing went to it.
+  @Test(arguments: ["pool", "client"])
+  func poolThatLosesAMember(scenario: String) throws {
+    let report = try play(scenario, checks: 10)
+    #expect(report.runs.count == 2)
+    let gateways = report.runs.flatMap(\.gateways)
+    #expect(gateways.count { $0.wasKilled } == 1)
+    #expect(gateways.count { $0.gateway.hasPrefix("member-") } == (scenario == "pool" ? 4 : 3))
+  }
+
+  /// Three domains, each of which rotates by itself.
+  @Test func proxies() throws {
+    let report = try play("proxy", checks: 12)
+    #expect(report.runs.flatMap(\.checks).count { $0.name.hasPrefix("rotate ") } == 3)
+    #expect(report.runs.flatMap(\.gateways).count == 5)
   }
 
   /// Tests/Interop/NAME.py, each with two gateways of its own.

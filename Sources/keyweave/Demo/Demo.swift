@@ -12,10 +12,14 @@ struct Demo: ParsableCommand {
 
       SCENARIOS
         basic    two hosts, two gateways: DNS, ping, curl, iperf3, jumbo frames, rotating keys
+        pool     a pool of three members behind a router: one is killed, another joins
+        proxy    three domains that share no key, joined by two proxies; each rotates its keys
+        client   a gateway outside the trust group, served by any member of a pool; up to a minute
 
       EXAMPLES
         keyweave demo                      the basic one, under a minute
         keyweave demo --quick              without the jumbo run
+        keyweave demo --scenario pool      another scenario
         keyweave demo --keep               leaves the lab up to play with
         keyweave demo --capture f.pcapng   keeps what crossed the fabric
 

@@ -209,7 +209,7 @@ struct IperfReport {
 
 extension String {
   /// The decimal number that directly follows `text`, at its first place.
-  fileprivate func number(after text: String) -> Int? {
+  func number(after text: String) -> Int? {
     guard let place = range(of: text) else { return nil }
     return Int(self[place.upperBound...].prefix { $0.isASCII && $0.isNumber })
   }

@@ -65,7 +65,7 @@ extension DemoRun {
   }
 
   fileprivate func searchLines(_ paint: Paint) -> [String] {
-    var table = TextTable(["clear text searched for", clearSide, "fabric", ""], right: [1, 2])
+    var table = TextTable(["clear text searched for", clearSide, fabric, ""], right: [1, 2])
     for search in searches {
       table.add([
         search.what, Figures.count(search.inClear), Figures.count(search.inFabric),

@@ -88,6 +88,7 @@ struct DemoRun: Codable {
   var logs = ""
   /// Where the search must find what it looks for.
   var clearSide = "clear side"
+  var fabric = "fabric"
   var fabricCaptureOctets = 0
   var clearCaptureOctets = 0
 
@@ -98,7 +99,7 @@ struct DemoRun: Codable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case title, checks, gateways, notes, searches, logs
+    case title, checks, gateways, notes, searches, logs, fabric
     case hostMTU = "host_mtu"
     case fabricMTU = "fabric_mtu"
     case clearSide = "clear_side"

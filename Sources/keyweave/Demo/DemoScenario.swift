@@ -4,7 +4,7 @@ import Glibc
 
 /// What the demo can show, by name.
 enum DemoScenarioName: String, CaseIterable, ExpressibleByArgument {
-  case basic
+  case basic, pool, proxy, client
 }
 
 /// One scenario: a lab, what happens in it, and what is reported of it.
@@ -25,6 +25,9 @@ extension DemoScenarioName {
   private var scenario: any DemoScenario.Type {
     switch self {
     case .basic: BasicScenario.self
+    case .pool: PoolScenario.self
+    case .proxy: ProxyScenario.self
+    case .client: ClientScenario.self
     }
   }
 

@@ -164,10 +164,17 @@ extension LabControllers {
     }.joined(separator: "\n")
   }
 
-  /// What a gateway's configuration says instead of a keys file. The first controller that is an identity authority says
-  /// who it is.
+  /// What a gateway's configuration says instead of a keys file. Each group's identity authority says who the gateway is in
+  /// it; the first group's comes first.
   func keyAgent(of gateway: String, groups: [Group]) -> String {
     let mine = all.filter { controller in groups.contains { $0.controllers.contains(controller.name) } }
+    func authority(_ group: Group) -> String? {
+      mine.first { $0.firstDeviceID != nil && group.controllers.contains($0.name) }?.name
+    }
+    let first = groups.first.flatMap(authority) ?? ""
+    let others = groups.filter { authority($0) != first }.map { group in
+      "{ group: \(group.name), controller: \(authority(group) ?? "") }"
+    }
     let lines = groups.map { group in
       let controllers = mine.filter { group.controllers.contains($0.name) }
       let keys = controllers.map { "\($0.name)/\($0.rootKey)" }.joined(separator: ", ")
@@ -176,8 +183,8 @@ extension LabControllers {
     }
     return """
       identity:
-        controller: \(mine.first { $0.firstDeviceID != nil }?.name ?? "")
-        record: \(gateway).agent.record
+        controller: \(first)
+        record: \(gateway).agent.record\(others.isEmpty ? "" : "\n  groups: [\(others.joined(separator: ", "))]")
       key_agent:
         certificate: \(gateway).pem
         key: \(gateway).key

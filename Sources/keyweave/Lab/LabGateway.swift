@@ -21,6 +21,7 @@ final class LabGateway {
     var peers: [String] = []
     var routes: [String] = []
     var groups: [String] = []
+    var proxies: [String] = []
     /// The port it captures and the file; nil captures nothing.
     var capture: (port: String, file: String)?
     /// The capture stops growing here, so that a demo's disk use is bounded.
@@ -42,7 +43,10 @@ final class LabGateway {
       return "{ name: \(end.device), device: \(end.device), role: \(role), mtu: \(lab.sizes.mtu(use)), "
         + "addresses: [\(addresses)]\(group) }"
     }
-    let sections = [("ports", ports), ("peers", text.peers), ("routes", text.routes), ("groups", text.groups)]
+    let sections = [
+      ("ports", ports), ("peers", text.peers), ("routes", text.routes), ("groups", text.groups),
+      ("proxies", text.proxies),
+    ]
     var lines = ["name: \(name)", text.keys, "control_socket: \(socket)"]
     for (section, elements) in sections where !elements.isEmpty {
       lines.append("\(section):")

@@ -73,6 +73,8 @@ struct LabSizes: Equatable {
   static let usual = LabSizes(host: 1500, fabric: 1500)
   /// 9216 leaves room for the outer headers, so that hosts use 9000 end to end.
   static let jumbo = LabSizes(host: 9000, fabric: 9216)
+  /// The same for hosts that use 1500.
+  static let roomy = LabSizes(host: 1500, fabric: 1700)
 
   func mtu(_ use: Topology.Wire.Use) -> Int {
     switch use {
