@@ -240,15 +240,16 @@ struct UntrackedCount {
   var any: Bool { @inline(__always) get { tableFull | connectionFull != 0 } }
 }
 
-/// ID mod 2^32 | Epoch | Counter (wire format, section 3).
+/// ID mod 2^32 | Epoch | Counter (wire format, section 3), and four octets more: so the nonce is written with one store, which
+/// an engine's load right after it need not wait for.
 struct Nonce {
-  private var id: UInt32
-  private var sequence: (UInt32, UInt32)
+  private var words: SIMD4<UInt32>
 
   @inline(__always) init(_ header: SecurityHeader) {
-    id = UInt32(truncatingIfNeeded: header.id).bigEndian
+    let id = UInt32(truncatingIfNeeded: header.id)
     let word = SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter)
-    sequence = (UInt32(truncatingIfNeeded: word >> 32).bigEndian, UInt32(truncatingIfNeeded: word).bigEndian)
+    let halves = SIMD2(UInt64(id) &<< 32 | word &>> 32, word &<< 32)
+    words = unsafeBitCast(SIMD2(halves.x.bigEndian, halves.y.bigEndian), to: SIMD4<UInt32>.self)
   }
 }
 
