@@ -132,7 +132,7 @@ extension RingTests {
         }
       }
       func wide(_ from: Int, _ to: Int) -> GatewayPlan.Proxy { GatewayPlan.Proxy(from: from, to: to) }
-      let proxy = try ProxyLab.proxy(edit)
+      let proxy = try ProxyLab.proxy { edit(&$0) }
       let bare = try ProxyLab.proxy { plan in
         edit(&plan)
         plan.proxies = []
