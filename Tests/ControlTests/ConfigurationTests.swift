@@ -1,5 +1,6 @@
 import Control
 import Foundation
+import Keys
 import Testing
 import Wire
 

@@ -86,6 +86,17 @@ import Testing
     #expect(lab.receive(sender, 937) == .late && lab.receive(sender, 938) == .duplicate)
   }
 
+  /// What a look let through may be late by the time it is marked: others were faster.
+  @Test func overtaken() {
+    let lab = ReplayLab(window: 64)
+    let sender = ReplayLab.Sender()
+    lab.receive(sender, 900)
+    var slow = [936, 937, 1000].map { lab.subject(sender, $0) }
+    for index in slow.indices { #expect(lab.view.look(&slow[index]) == .first) }
+    #expect(lab.receive(sender, 1000) == .first)
+    #expect(slow.map { lab.view.mark($0) } == [.late, .first, .duplicate])
+  }
+
   /// The count passes 2^37 within an epoch: 2^37 - 1 and 0 are neighbours.
   @Test func wraps() {
     let lab = ReplayLab(window: 128)
