@@ -48,10 +48,13 @@ import Wire
     var random = RepeatableGenerator(seed: 6)
     for round in 0..<600 {
       let packets = (0..<Int.random(in: 1...batch.slots.count, using: &random)).map { _ in
-        let suite = round % 3 == 0 ? Suite.aes256 : round % 3 == 1 ? .aes128 : Bool.random(using: &random) ? .aes128 : .aes256
+        let suite =
+          round % 3 == 0 ? Suite.aes256 : round % 3 == 1 ? .aes128 : Bool.random(using: &random) ? .aes128 : .aes256
         let length = Int.random(in: 0...(round % 5 == 0 ? 9216 : 800), using: &random)
         let aad = Int.random(in: 4...(round % 7 == 0 ? 287 : 50), using: &random) * 4
-        return (suite: suite, key: random.octets(suite.keyLength), clear: random.octets(length), aad: random.octets(aad))
+        return (
+          suite: suite, key: random.octets(suite.keyLength), clear: random.octets(length), aad: random.octets(aad)
+        )
       }
       batch.expand(packets.map { ($0.key, KeyUse(suite: $0.suite, text: $0.clear.count, aad: $0.aad.count)) })
       for (packet, own) in zip(packets, batch.slots) {

@@ -12,7 +12,9 @@
     static let isSupported: Bool = {
       let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
       let flags = text.split(separator: "\n").first { $0.hasPrefix("flags") }?.split(separator: " ") ?? []
-      return ["avx512f", "avx512bw", "avx512dq", "avx512vl", "vaes", "vpclmulqdq"].allSatisfy { flags.contains($0[...]) }
+      return ["avx512f", "avx512bw", "avx512dq", "avx512vl", "vaes", "vpclmulqdq"].allSatisfy {
+        flags.contains($0[...])
+      }
     }()
 
     @Test func isUsedWhereTheCPUCan() throws {
