@@ -45,6 +45,8 @@ struct BasicScenario: DemoScenario {
       try gateway.configure(text, in: bench.lab)
     }
     try bench.start(gateways)
+    // A key agent's keys come a moment after the gateway: what the other one sealed in between would be refused.
+    for gateway in gateways { try gateway.awaitKeys() }
     bench.narrator.say("both gateways are up; first packets find their neighbours")
     for address in [Pair.b.hostIPv4, Pair.b.hostIPv6] { try bench.awaitPath(to: address, through: gateways) }
   }
