@@ -51,7 +51,7 @@ package struct Configuration: Equatable, Sendable {
     static let udpPort: UInt16 = 4500
     static let icmpRate: UInt32 = 100
     /// Milliseconds.
-    static let bfdInterval: UInt64 = 50
+    static let bfdInterval: UInt64 = 100
     static let bfdMultiplier: UInt8 = 3
     static let bfdDrain: UInt64 = 500
     static let replayCapacity = 16384

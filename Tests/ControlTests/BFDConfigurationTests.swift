@@ -28,7 +28,7 @@ import Wire
     let file = try workspace.load(Self.tree.text)
     let bfd = try #require(file.configuration.bfd)
     #expect(bfd.sessions.map(\.port) == ["fabric", "fabric", "fabric"])
-    #expect(bfd.sessions.map(\.interval) == [50, 1000, 50] && bfd.sessions.map(\.multiplier) == [3, 2, 3])
+    #expect(bfd.sessions.map(\.interval) == [100, 1000, 100] && bfd.sessions.map(\.multiplier) == [3, 2, 3])
     #expect(bfd.drain == 3000 && bfd.track == ["clear"])
     let shared = try #require(file.configuration.ports[1].shared.first)
     #expect(shared.address == IPAddress("192.0.2.100") && shared.after == [IPAddress("192.0.2.11")])

@@ -33,7 +33,7 @@ def address(number, family=4):
 class Bird:
     """BIRD in a node, asked over its control socket, since starting birdc takes longer than what is measured."""
 
-    def __init__(self, node, directory, interval=50):
+    def __init__(self, node, directory, interval):
         self.path = f"{directory}/bird.ctl"
         routes = {
             family: "\n".join(
@@ -83,7 +83,7 @@ protocol static {{ ipv6; route {POOL[6]}/128
 
 
 class Pool:
-    def __init__(self, keyweave, directory, lcores=1, shared=False, bird=True, interval="50ms", drain="500ms"):
+    def __init__(self, keyweave, directory, lcores=1, shared=False, bird=True, interval=50, drain="500ms"):
         self.directory, self.lcores, self.shared = directory, lcores, shared
         self.interval, self.drain = interval, drain
         root = reference.RootKey(1, os.urandom(16), 1, {1: os.urandom(32)})
@@ -108,7 +108,7 @@ class Pool:
             self.router.run("sysctl", "-qw", f"net.{setting}")
         self.far.launch()
         self.far.ready()
-        self.bird = Bird(self.router, directory) if bird else None
+        self.bird = Bird(self.router, directory, interval) if bird else None
 
     def far_configuration(self):
         target = SHARED[4] if self.shared else POOL[4]
@@ -142,7 +142,7 @@ class Pool:
             "peers": [{"name": "far", "address": address(10)}],
             "routes": [{"to": "10.1.0.0/24", "peers": ["far"], "group": "pool"}],
             "groups": [{"name": "pool", "may_speak": ["10.1.0.0/24"]}],
-            "bfd": {"interval": self.interval, "drain": self.drain, "sessions": sessions},
+            "bfd": {"interval": f"{self.interval}ms", "drain": self.drain, "sessions": sessions},
         } | more
 
     def start(self, *numbers):
