@@ -54,6 +54,9 @@ extension Configuration {
 }
 
 extension Configuration.BFDDraft {
+  /// All are served by one thread.
+  private static let mostSessions = 128
+
   init(_ section: Section<Configuration.BFD.Field>) {
     let interval = section.value(.interval, .bfdInterval, default: Configuration.Defaults.bfdInterval)
     let multiplier = section.value(.multiplier, .integer(1...UInt8.max), default: Configuration.Defaults.bfdMultiplier)
@@ -72,6 +75,12 @@ extension Configuration.BFDDraft {
       section.missing(
         .sessions, expected: "at least one neighbour that watches this gateway",
         fix: "add `sessions: [{ neighbour: ROUTER }]`, or remove `bfd`")
+    }
+    if section.count(.sessions) > Self.mostSessions {
+      section.findings.mistake(
+        section.path(.sessions), found: "\(section.count(.sessions)) sessions",
+        expected: "at most \(Self.mostSessions)",
+        fix: "name fewer neighbours")
     }
     let track = section.has(.track) ? section.list(.track, .name) : nil
     reportRepeats(track ?? [], section.findings, "port")

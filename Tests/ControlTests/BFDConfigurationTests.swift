@@ -80,6 +80,15 @@ import Wire
     #expect(try workspace.mistakes(in: twice.text).map(\.path) == ["ports[1].shared[1].address"])
   }
 
+  @Test func thereAreAtMost128Sessions() throws {
+    func mistakes(_ count: Int) throws -> [String] {
+      let sessions = (0..<count).map { ["neighbour": "192.0.2.\($0 + 20)"] }
+      return try workspace.mistakes(in: Tree.gateway.setting("bfd", to: ["sessions": sessions]).text).map(\.path)
+    }
+    #expect(try mistakes(128) == [])
+    #expect(try mistakes(129) == ["bfd.sessions"])
+  }
+
   @Test func aDrainThatIsTooShortIsWarnedAbout() throws {
     let file = try workspace.load(Self.tree.setting("bfd.drain", to: "1s").text)
     #expect(file.warnings.map(\.path).contains("bfd.drain"))
