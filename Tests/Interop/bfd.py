@@ -18,7 +18,7 @@ import subprocess
 import time
 
 import sandbox
-from bfd_rig import MEMBERS, POOL, ROUTER, SHARED, Flows, Pool, address, bfd_packets
+from bfd_rig import MEMBERS, ROUTER, SHARED, SHARED_SERVERS, Flows, Pool, address, bfd_packets
 
 ADMIN_DOWN, FORWARDING_PLANE_RESET, CONCATENATED_PATH_DOWN, ADMINISTRATIVELY_DOWN = 0, 4, 6, 7
 libc = ctypes.CDLL(None, use_errno=True)
@@ -221,26 +221,29 @@ def reload(given):
 def shared(given):
     pool = Pool(given.keyweave, given.directory, shared=True, bird=False, interval=given.interval)
 
-    def owner(family=4):
-        """The member whose MAC address the router has for the shared address, from its ARP or neighbour cache alone."""
-        entries = json.loads(pool.router.run("ip", "-j", "neigh", "show", SHARED[family], "dev", "eth0"))
+    places = [(pool.router, SHARED[4]), (pool.router, SHARED[6]), (pool.server, SHARED_SERVERS)]
+
+    def owner(node, shared):
+        """The member whose MAC address the node has for the shared address, from its ARP or neighbour cache alone."""
+        entries = json.loads(node.run("ip", "-j", "neigh", "show", shared, "dev", "eth0"))
         macs = {entry.get("lladdr") for entry in entries}
-        return next((number for number in MEMBERS if mac[number] in macs), None)
+        return next((number for number in MEMBERS if macs & mac[number]), None)
 
     def until_owner(wanted, begin=None, timeout=10):
         begin = begin or time.monotonic()
-        while any(owner(family) != wanted for family in SHARED):
+        while any(owner(*place) != wanted for place in places):
             assert time.monotonic() < begin + timeout, (
-                f"the router has member {[owner(family) for family in SHARED]} for the shared addresses, not {wanted}")
+                f"the neighbours have member {[owner(*place) for place in places]} for the shared addresses, not {wanted}")
             time.sleep(0.002)
         return (time.monotonic() - begin) * 1000
 
     def resolve():
-        for family in SHARED:
-            pool.router.run("ping", "-n", "-q", "-c1", "-W2", SHARED[family])
+        for node, shared in places:
+            node.run("ping", "-n", "-q", "-c1", "-W2", shared)
 
     mac = {
-        number: member.run("cat", "/sys/class/net/fabric/address").strip() for number, member in pool.members.items()}
+        number: {member.run("cat", f"/sys/class/net/{device}/address").strip() for device in ("fabric", "clear")}
+        for number, member in pool.members.items()}
     # The second member is alone: it waits, then answers.
     pool.start(2)
     sandbox.wait(lambda: any(one["active"] for one in pool.members[2].ask("status")["shared"]), "the only member answers")

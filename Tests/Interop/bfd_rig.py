@@ -23,6 +23,8 @@ MEMBERS = (1, 2)
 ROUTER = {4: "192.0.2.254", 6: "2001:db8:f::fe"}
 POOL = {4: "198.51.100.8", 6: "2001:db8:8::8"}
 SHARED = {4: "192.0.2.8", 6: "2001:db8:f::8"}
+# The members' on the servers' side.
+SHARED_SERVERS = "10.8.0.8"
 SERVER, HOST = "10.8.0.100", "10.1.0.2"
 
 
@@ -128,17 +130,18 @@ class Pool:
         fabric = {
             "name": "fabric", "device": "fabric", "role": "protected", "mtu": 1600,
             "addresses": [f"{address(number)}/24", f"{address(number, 6)}/64", f"{POOL[4]}/32", f"{POOL[6]}/128"]}
+        servers = {"name": "servers", "device": "clear", "role": "clear", "addresses": [f"10.8.0.{number}/24"]}
         sessions = [{"neighbour": ROUTER[4]}, {"neighbour": ROUTER[6]}]
         if self.shared:
             others = [member for member in MEMBERS if member != number]
             sessions = [{"neighbour": address(other)} for other in others]
             before = [address(other) for other in others if other < number]
             fabric["shared"] = [{"address": SHARED[family], "after": before} for family in SHARED]
+            servers["shared"] = [{"address": SHARED_SERVERS, "after": before}]
         return {
             "identity": {"device_id": "000000b0", "member": number},
             "lcores": {"count": self.lcores},
-            "ports": [
-                {"name": "servers", "device": "clear", "role": "clear", "addresses": [f"10.8.0.{number}/24"]}, fabric],
+            "ports": [servers, fabric],
             "peers": [{"name": "far", "address": address(10)}],
             "routes": [{"to": "10.1.0.0/24", "peers": ["far"], "group": "pool"}],
             "groups": [{"name": "pool", "may_speak": ["10.1.0.0/24"]}],
