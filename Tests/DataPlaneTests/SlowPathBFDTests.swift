@@ -10,7 +10,13 @@ import Wire
   static let routerMAC = MACAddress(rawValue: 0x0200_0000_00FE)
   static let router4 = "192.0.2.254"
   static let router6 = "2001:db8:f::fe"
+  static let routerLinkLocal = "fe80::fe"
   static let member = "192.0.2.11"
+
+  /// Our address that a neighbour speaks to.
+  static func own(for neighbour: String) -> String {
+    neighbour.hasPrefix("fe80") ? "fe80::ff:fe00:a1" : neighbour.contains(":") ? "2001:db8:f::1" : "192.0.2.1"
+  }
 
   /// What a frame to BFD's port says; nothing for any other frame.
   struct Said: Equatable {
@@ -56,7 +62,7 @@ import Wire
     Bench.port(0, ["10.8.0.1/24"]),
     Bench.port(
       1, isProtected: true, ["192.0.2.1/24", "2001:db8:f::1/64"],
-      neighbours: [router4, router6, member].map { .init(address: Bench.address($0), mac: routerMAC) }),
+      neighbours: [router4, router6, routerLinkLocal, member].map { .init(address: Bench.address($0), mac: routerMAC) }),
   ]
 
   static func neighbour(_ address: String, interval: UInt32 = 50_000, port: UInt16 = 1) -> BFDNeighbour {
@@ -100,10 +106,10 @@ import Wire
     mutating func hear(
       _ state: UInt8, from source: String, yours: [UInt8]? = nil, flags: UInt8 = 0, diagnostic: UInt8 = 0
     ) -> PuntDisposition {
-      let own = source.contains(":") ? "2001:db8:f::1" : "192.0.2.1"
       let mine = yours ?? last[source]?.mine ?? [0, 0, 0, 0]
       let frame = SlowPathBFDTests.frame(
-        SlowPathBFDTests.packet(state, yours: mine, flags: flags, diagnostic: diagnostic), from: source, to: own)
+        SlowPathBFDTests.packet(state, yours: mine, flags: flags, diagnostic: diagnostic), from: source,
+        to: SlowPathBFDTests.own(for: source))
       return bench.receive(frame, PuntInfo(punt: .bfd, port: 1, l3Offset: 14))
     }
 
@@ -139,10 +145,10 @@ import Wire
     return Packet.frame(to: MACAddress(rawValue: 0x0200_0000_0000 | mac), from: routerMAC, ip)
   }
 
-  @Test(arguments: [router4, router6]) func asRFC5881SaysIt(_ router: String) throws {
+  @Test(arguments: [router4, router6, routerLinkLocal]) func asRFC5881SaysIt(_ router: String) throws {
     var lab = Lab([Self.neighbour(router)])
     let said = try #require(lab.wait(1).first)
-    #expect(said.destination == router && said.source == (router == Self.router4 ? "192.0.2.1" : "2001:db8:f::1"))
+    #expect(said.destination == router && said.source == Self.own(for: router))
     #expect(said.hops == 255 && said.trafficClass == 0xC0 && (49152...65535).contains(said.sourcePort))
     #expect(said.mine != [0, 0, 0, 0])
     // Version 1, Down, multiplier 3, 24 octets; a second until it is up, 50 ms asked for, no echo.
