@@ -156,7 +156,8 @@ class Gateway(Node):
         """Waits until the control socket answers."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"{self.name} ended: {self.output()}"
+            status = self.process.poll()
+            assert status is None, f"{self.name} ended, exit {status}: {self.output()}"
             with contextlib.suppress(OSError):
                 self.ask("ping")
                 return self
