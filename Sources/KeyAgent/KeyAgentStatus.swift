@@ -89,7 +89,8 @@ extension KeyAgent {
     if let ahead {
       reasons.append(
         "the counter record is \(ahead) s ahead of the controllers' time, and nothing is sealed or opened until then; to "
-          + "go on now, stop this node, rotate a root key of every group and run `keyweave record reset`")
+          + "go on now, rotate a root key of every group, stop this node when it has the new generations and run `keyweave "
+          + "record reset`")
     }
     if let problem { reasons.append(problem) }
     reasons += withheld.sorted { $0.key < $1.key }.map { "group \($0.key): \($0.value)" }

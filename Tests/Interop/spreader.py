@@ -71,15 +71,16 @@ class Spreader:
         header[10:12] = bytes(2)
         header[10:12] = struct.pack("!H", outer.checksum(bytes(header)))
         with self.lock:
-            for step in range(len(self.doors)):
-                chosen = (self.turn + step) % len(self.doors)
-                if self.shared[64 + chosen]:
-                    self.turn = chosen + 1
-                    door, addresses = self.doors[chosen]
-                    door.send(addresses + frame[12:14] + header + frame[34:])
-                    self.counts[self.FORWARDED] += 1
-                    return
-            self.counts[self.NOBODY] += 1
+            order = [(self.turn + step) % len(self.doors) for step in range(len(self.doors))]
+            chosen = next((member for member in order if self.is_up(member)), None)
+            if chosen is None:
+                # All at once are not dead, but a busy machine answers late: as load balancers do, it takes any then.
+                chosen = order[0]
+                self.counts[self.NOBODY] += 1
+            self.turn = chosen + 1
+            door, addresses = self.doors[chosen]
+            door.send(addresses + frame[12:14] + header + frame[34:])
+            self.counts[self.FORWARDED] += 1
 
 
 class Health(threading.Thread):

@@ -137,12 +137,13 @@ final class AgentKeySource: KeySource, KeySink {
     agent?.start()
   }
 
-  /// What is new among the reasons to be degraded goes to the log, once.
+  /// What is new among the reasons to be degraded goes to the log, once; other seconds in it do not make it new.
   func tick() {
     guard let status else { return }
+    func kind(_ reason: String) -> String { reason.filter { !$0.isNumber } }
     let new = state.withLock { state in
-      defer { state.told = Set(status.reasons) }
-      return status.reasons.filter { !state.told.contains($0) }
+      defer { state.told = Set(status.reasons.map(kind)) }
+      return status.reasons.filter { !state.told.contains(kind($0)) }
     }
     for reason in new { StandardError.write("\(name): degraded: \(reason)\n") }
   }
