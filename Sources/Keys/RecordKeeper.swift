@@ -172,6 +172,12 @@ package final class RecordKeeper: @unchecked Sendable {
     }
   }
 
+  /// Whether groups of this period are sealed and opened in now.
+  package func isUsable(period: Int) -> Bool {
+    let period = UInt32(clamping: period)
+    return board.sealEpoch(period: period) != nil && board.openEpoch(period: period) != nil
+  }
+
   /// How long a start that leads by more than one epoch still waits before it may seal in groups of this period.
   package func secondsUntilSealing(period: Int, clock: UInt64 = NodeSystem.clock()) -> UInt64 {
     lock.withLock { _ in

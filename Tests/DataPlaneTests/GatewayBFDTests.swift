@@ -49,6 +49,27 @@ extension RingTests {
       station.finish()
     }
 
+    /// A member that starts has its keys a moment later than its ports, and until then nobody is to send to it.
+    @Test func noSessionComesUpBeforeThereAreKeys() throws {
+      func watch(_ plan: inout GatewayPlan) {
+        Self.watch(&plan)
+        (plan.routes, plan.policies, plan.ports[1].defaultGroup) = ([], [], nil)
+      }
+      let station = try Station(2, groups: [], watch)
+      #expect(station.gateway.status.bfd?.hold == "no trust group to seal and open in")
+      station.put(Self.frame(station, state: 1, from: Self.routers[0]), on: station.fabric)
+      #expect(!Self.said(station).contains { $0.state > 1 }, "AdminDown or Down")
+      try station.gateway.reload(plan: station.plan, groups: [Keyring.train])
+      #expect(station.gateway.status.bfd?.hold == nil)
+      station.put(Self.frame(station, state: 1, from: Self.routers[0]), on: station.fabric)
+      #expect(Self.said(station).contains { $0.destination == Self.routers[0] && $0.state == 2 })
+      try station.gateway.reload(plan: station.plan, groups: [])
+      #expect(station.gateway.status.bfd?.hold == "no trust group to seal and open in")
+      station.run()
+      #expect(Self.said(station).contains { $0.destination == Self.routers[0] && $0.state == 0 && $0.diagnostic == 6 })
+      station.finish()
+    }
+
     @Test(arguments: routers) func whatIsNotTheNeighboursIsDropped(_ router: String) throws {
       let station = try Station(2, Self.watch)
       func drops(_ frame: [UInt8]) -> [String: UInt64] {

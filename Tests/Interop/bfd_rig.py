@@ -32,26 +32,30 @@ def address(number, family=4):
     return f"192.0.2.{number}" if family == 4 else f"2001:db8:f::{number:x}"
 
 
-class Bird:
-    """BIRD in a node, asked over its control socket, since starting birdc takes longer than what is measured."""
-
-    def __init__(self, node, directory, interval):
-        self.path = f"{directory}/bird.ctl"
-        routes = {
-            family: "\n".join(
-                f"    via {address(member, family)} bfd" for member in MEMBERS) for family in POOL}
-        with open(f"{directory}/bird.conf", "w") as file:
-            file.write(f"""
+def routes(interval=50):
+    """BIRD's configuration: routes to the pool's addresses by way of the members whose BFD sessions are up."""
+    hops = {
+        family: "\n".join(f"    via {address(member, family)} bfd" for member in MEMBERS) for family in POOL}
+    return f"""
 router id {ROUTER[4]};
 protocol device {{ scan time 1; }}
 protocol kernel {{ merge paths on; ipv4 {{ export all; import none; }}; }}
 protocol kernel {{ merge paths on; ipv6 {{ export all; import none; }}; }}
 protocol bfd {{ interface "eth0" {{ min rx interval {interval} ms; min tx interval {interval} ms; multiplier 3; }}; }}
 protocol static {{ ipv4; route {POOL[4]}/32
-{routes[4]}; }}
+{hops[4]}; }}
 protocol static {{ ipv6; route {POOL[6]}/128
-{routes[6]}; }}
-""")
+{hops[6]}; }}
+"""
+
+
+class Bird:
+    """BIRD in a node, asked over its control socket, since starting birdc takes longer than what is measured."""
+
+    def __init__(self, node, directory, configuration):
+        self.path = f"{directory}/bird.ctl"
+        with open(f"{directory}/bird.conf", "w") as file:
+            file.write(configuration)
         self.log = open(f"{directory}/bird.log", "w")
         self.process = node.start(
             "bird", "-f", "-c", f"{directory}/bird.conf", "-s", self.path, "-P", f"{directory}/bird.pid", log=self.log)
@@ -110,7 +114,7 @@ class Pool:
             self.router.run("sysctl", "-qw", f"net.{setting}")
         self.far.launch()
         self.far.ready()
-        self.bird = Bird(self.router, directory, interval) if bird else None
+        self.bird = Bird(self.router, directory, routes(interval)) if bird else None
 
     def far_configuration(self):
         target = SHARED[4] if self.shared else POOL[4]

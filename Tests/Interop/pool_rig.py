@@ -139,6 +139,7 @@ class Pool:
             routes=[{"to": "10.2.0.0/24", "via": f"10.3.{number}.2"},
                     {"to": "10.1.0.0/24", "peers": ["branch"], "group": "front"}],
             groups=[{"name": "front", "may_speak": ["10.1.0.0/24"]}],
+            bfd={"sessions": [{"neighbour": f"198.51.{number}.2"}]},
         )  # fmt: skip
         self.manage(gateway, number)
         self.fabric(gateway, number)

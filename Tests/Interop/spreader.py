@@ -1,4 +1,4 @@
-"""Routers that spread packets over the members of a pool, and what they know of who is up."""
+"""Routers that spread packets over the members of a pool that are up."""
 
 import ipaddress
 import mmap
@@ -10,6 +10,7 @@ import time
 
 import outer
 import sandbox
+from bfd_rig import Bird
 
 
 class Spreader:
@@ -83,59 +84,28 @@ class Spreader:
             self.counts[self.FORWARDED] += 1
 
 
-class Health(threading.Thread):
-    """Asks every member for an echo again and again, as the routers' liveness protocol: one that misses three in a row is
-    withdrawn at both routers; one that answers three, and has keys, comes back."""
+class Routes(threading.Thread):
+    """What both routers know of the members: BIRD, upstream, has a BFD session with each of them, and its next-hops are those
+    that are up."""
 
-    INTERVAL, MISSES = 0.05, 3
-
-    def __init__(self, node, addresses, is_fit, spreaders):
-        """is_fit(member): whether one that answers may be sent packets."""
+    def __init__(self, node, directory, pool, members, spreaders):
+        """members: device and address of each, in order."""
         super().__init__(daemon=True)
-        self.addresses, self.is_fit, self.spreaders = addresses, is_fit, spreaders
-        self.events = []  # (time, member, up)
-        self.identifier = os.getpid() & 0xFFFF
-        with node.inside():
-            self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        self.socket.setblocking(False)
-        self.running = True
+        self.pool, self.addresses, self.spreaders = pool, [address for _, address in members], spreaders
+        hops = "\n".join(f"    via {address} bfd" for address in self.addresses)
+        devices = ", ".join(f'"{device}"' for device, _ in members)
+        self.bird = Bird(node, directory, f"""
+router id {self.addresses[0]};
+protocol device {{ scan time 1; }}
+protocol bfd {{ interface {devices} {{ min rx interval 50 ms; min tx interval 50 ms; multiplier 3; }}; }}
+protocol static {{ ipv4; route {pool}/32
+{hops}; }}
+""")
 
     def run(self):
-        sequence, answered = 0, {}
-        misses, hits = [0] * len(self.addresses), [0] * len(self.addresses)
-        while self.running:
-            sequence = sequence % 60000 + 1
-            for address in self.addresses:
-                message = struct.pack("!BBHHH", 8, 0, 0, self.identifier, sequence)
-                message = message[:2] + struct.pack("!H", outer.checksum(message)) + message[4:]
-                try:
-                    self.socket.sendto(message, (address, 0))
-                except OSError:
-                    pass
-            time.sleep(self.INTERVAL)
-            for address, number in self.answers():
-                answered[address] = max(number, answered.get(address, 0)) if number <= sequence else number
-            for member, address in enumerate(self.addresses):
-                is_answered = answered.get(address) == sequence
-                misses[member] = 0 if is_answered else misses[member] + 1
-                hits[member] = hits[member] + 1 if is_answered else 0
-                is_up = self.spreaders[0].is_up(member)
-                if is_up and misses[member] >= self.MISSES:
-                    self.set(member, False)
-                elif not is_up and hits[member] >= self.MISSES and self.is_fit(member):
-                    self.set(member, True)
-
-    def answers(self):
         while True:
-            try:
-                packet, (address, _) = self.socket.recvfrom(2048)
-            except BlockingIOError:
-                return
-            kind, _, _, identifier, number = struct.unpack("!BBHHH", packet[20:28])
-            if kind == 0 and identifier == self.identifier:
-                yield address, number
-
-    def set(self, member, is_up):
-        for spreader in self.spreaders:
-            spreader.set_up(member, is_up)
-        self.events.append((time.time(), member, is_up))
+            text = self.bird.ask(f"show route for {self.pool}")
+            for member, address in enumerate(self.addresses):
+                for spreader in self.spreaders:
+                    spreader.set_up(member, f"via {address} " in text)
+            time.sleep(0.005)

@@ -71,6 +71,8 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   private var current: Snapshot
   private var plan: GatewayPlan
   private var isStopped = false
+  /// Of the groups in force, for the record's thread, which must not wait for a reload.
+  private let periods: KeptPeriods
   private let buffersAtStart: Int
   private(set) var buffersLost = 0
 
@@ -153,10 +155,12 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       workers.append(place)
     }
     self.workers = workers
+    periods = KeptPeriods(groups.map(\.epochPeriod))
     slowPath = SlowPathThread(
       punted: punted, returned: returned, pool: pool, neighbours: neighbours, qsbr: qsbr,
       counters: slowPathCounters, ports: ports,
       downs: downs)
+    noteKeys()
     slowPath.configure(plan)
   }
 
@@ -165,8 +169,9 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     threads.append(ControlThread(name: "slow path", interval: 100) { [slowPath] in slowPath.round() })
     if let keeper {
       threads.append(
-        ControlThread(name: "record", interval: 20_000) {
+        ControlThread(name: "record", interval: 20_000) { [weak self] in
           keeper.tick()
+          self?.noteKeys()
           return false
         })
     }
@@ -225,10 +230,17 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       let isSame = plan == new
       plan = new
       keeper?.use(periods: groups.map(\.epochPeriod))
+      periods.value = groups.map(\.epochPeriod)
       withExtendedLifetime(old) {}
       return isSame
     }
+    noteKeys()
     if !isSamePlan { slowPath.configure(new) }
+  }
+
+  /// Neighbours send here while there is a group in which it is sealed and opened.
+  private func noteKeys() {
+    slowPath.note(hasKeys: periods.value.contains { keeper?.isUsable(period: $0) ?? true })
   }
 
   /// Until every lcore has begun a round after this call: what it held of an old table, it holds no more.
@@ -280,6 +292,16 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
     dpdk_mempool_free(wholes)
     dpdk_mempool_free(pool)
     shared.deallocate()
+  }
+}
+
+/// Epoch periods in seconds, shared by threads.
+private final class KeptPeriods: Sendable {
+  private let state: Mutex<[Int]>
+  init(_ value: [Int]) { state = Mutex(value) }
+  var value: [Int] {
+    get { state.withLock { $0 } }
+    set { state.withLock { $0 = newValue } }
   }
 }
 

@@ -259,6 +259,7 @@ extension Gateway {
         case .leaving: "the gateway is going to stop"
         case .stalled(let lcores): "no rounds of lcore " + lcores.map(String.init).joined(separator: ", ")
         case .noLink(let ports): "no link on " + ports.map { plan.ports[$0].name }.joined(separator: ", ")
+        case .noKeys: "no trust group to seal and open in"
         }
       },
       sessions: health.sessions.map { session in

@@ -19,6 +19,7 @@ final class SlowPathThread: @unchecked Sendable {
   private var tracked: [Int] = []
   private var watch = LcoreWatch()
   private var isLeaving = false
+  private var hasKeys = true
   private var hold: Hold?
   private var nextTick: UInt64 = 0
   private var nextLook: UInt64 = 0
@@ -124,12 +125,14 @@ final class SlowPathThread: @unchecked Sendable {
     case leaving
     case stalled([Int])
     case noLink([Int])
+    /// No trust group is in force, or none may be sealed or opened in.
+    case noKeys
 
     var diagnostic: BFDPacket.Diagnostic {
       switch self {
       case .leaving: .administrativelyDown
       case .stalled: .forwardingPlaneReset
-      case .noLink: .concatenatedPathDown
+      case .noLink, .noKeys: .concatenatedPathDown
       }
     }
   }
@@ -137,7 +140,13 @@ final class SlowPathThread: @unchecked Sendable {
   private func settleHold(now: UInt64) {
     let down = tracked.filter { !links[$0] }
     let next: Hold? =
-      isLeaving ? .leaving : !watch.stalled.isEmpty ? .stalled(watch.stalled) : !down.isEmpty ? .noLink(down) : nil
+      isLeaving
+      ? .leaving
+      : !watch.stalled.isEmpty
+        ? .stalled(watch.stalled)
+        : !down.isEmpty
+          ? .noLink(down)
+          : hasKeys ? nil : .noKeys
     guard next != hold else { return }
     hold = next
     logic.holdBFD(next?.diagnostic, now: now, output: &output)
@@ -145,6 +154,15 @@ final class SlowPathThread: @unchecked Sendable {
 
   /// From now on lcores run by themselves, and one that makes no round is noticed.
   func watch(_ lcores: [Counters]) { lock.withLock { _ in watch = LcoreWatch(lcores, now: Self.now) } }
+
+  /// Whether packets that neighbours send here can be opened and answered: a member that starts has its keys a moment later.
+  func note(hasKeys: Bool) {
+    lock.withLock { _ in
+      guard hasKeys != self.hasKeys else { return }
+      self.hasKeys = hasKeys
+      settleHold(now: Self.now)
+    }
+  }
 
   /// The gateway is going to stop: neighbours learn it now.
   func leave() {
