@@ -79,7 +79,9 @@ extension RingTests {
       station.gateway.step(lcore: 1)
       station.gateway.step(lcore: 1)
       station.run()
-      #expect(station.takenClear().count == 64)
+      // Each lcore sends through a queue of its own.
+      let passed = station.takenClear().count + Array(sequence(state: ()) { _ in station.clear.take(queue: 1) }).count
+      #expect(passed == 64)
       #expect(station.drops["replay-duplicate"] == 64 && Self.windows(station) == 1)
       #expect(station.gateway.status.lcores.allSatisfy { $0.opened > 0 }, "\(station.gateway.status.lcores)")
       // Over IP, where the packet is the same octet for octet.

@@ -92,7 +92,7 @@ import Testing
   }
 
   /// Tests/Interop/NAME.py, each with two gateways of its own.
-  @Test(arguments: ["reload", "peer", "port", "flood", "losses", "damage"])
+  @Test(arguments: ["reload", "peer", "port", "flood", "losses", "damage", "replay"])
   func script(name: String) throws {
     let script = Program.repository.appending(path: "Tests/Interop/\(name).py").path
     let result = try Program.run(Program.keyweave, ["lab", Program.python, script], timeout: .seconds(120))
