@@ -18,8 +18,6 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
   case malformedInner
   case dummy
   case policyInner
-  /// The gateway's own name for what `policy-inner` is on the way from one trust group into another.
-  case policyDomain
   case counterExhausted
 
   // The gateway's own: taken in, not lost.
@@ -35,6 +33,8 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
 
   // Forwarding.
   case noRoute
+  /// What is `policy-inner` elsewhere, on the way from one trust group into another.
+  case policyDomain
   case unprotected
   case hopLimit
   case tooBig
@@ -121,11 +121,6 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
         "policy-inner",
         "The opened packet's form, source or destination is not what its group may send here; check may_speak and forms, else a member of the group oversteps."
       )
-    case .policyDomain:
-      (
-        "policy-domain",
-        "An opened packet that leads back to the protected side, where no policy of `proxies` lets its group and its addresses pass; add one if it should, else look for the route that brings it here."
-      )
     case .counterExhausted:
       (
         "counter-exhausted",
@@ -164,6 +159,11 @@ package enum DropReason: UInt8, CaseIterable, Sendable, BitwiseCopyable {
       (
         "no-route",
         "No route matches the destination and unmatched traffic is dropped; add a route or correct the sender."
+      )
+    case .policyDomain:
+      (
+        "policy-domain",
+        "An opened packet that leads back to the protected side, where no policy of `proxies` lets its group and its addresses pass; add one if it should, else look for the route that brings it here."
       )
     case .unprotected:
       (

@@ -151,7 +151,8 @@ enum ProxyReference {
     """
 
   private static func run(_ lines: [String]) throws -> [String] {
-    try Program.withTemporaryDirectory { directory in
+    if lines.isEmpty { return [] }
+    return try Program.withTemporaryDirectory { directory in
       let input = directory.appending(path: "input")
       try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: input)
       let interop = Program.repository.appending(path: "Tests/Interop").path(percentEncoded: false)

@@ -11,6 +11,7 @@ payload in clear. What no policy lets through stops at the proxy, and its errors
 """
 
 import argparse
+import contextlib
 import hashlib
 import ipaddress
 import json
@@ -22,7 +23,8 @@ import audit
 import reference
 import sandbox
 from controller_rig import Authority, Client, holds
-from rotation_rig import Flow, NamespacedController, unharmed
+from flows import Flow, unharmed
+from rotation_rig import NamespacedController
 
 MARK = b"in clear this would be seen. "
 HOSTS = ("10.1.0.2", "10.2.0.2")
@@ -50,11 +52,13 @@ class Domain:
     def address(self, end):
         return self.networks.format(end + 1)
 
-    def group(self):
-        """For the reference, with every key that there was."""
-        root = reference.RootKey(
-            1, bytes.fromhex(self.series["id"]), 0, {number: key for (_, number), key in self.keys.items()})
-        return reference.Group(self.name, [root], True, 60)
+    def groups(self):
+        """For the reference, as a member had it at one time after the other: previous, current and next."""
+        keys = {number: key for (_, number), key in self.keys.items()}
+        identifier = bytes.fromhex(self.series["id"])
+        for first in range(min(keys), max(keys) + 1):
+            held = {number: keys[number] for number in range(first, first + 3) if number in keys}
+            yield reference.Group(self.name, [reference.RootKey(1, identifier, first, held)], True, 60)
 
 
 DOMAINS = (
@@ -153,8 +157,8 @@ class Network:
             for identity in self.identities[domain.number : domain.number + 2]:
                 self.enrol(domain, identity)
         for gateway in self.gateways:
-            # One by one: each looks whether there are hugepages left for it.
             gateway.launch()
+        for gateway in self.gateways:
             gateway.ready()
         for addresses in (HOSTS, HOSTS6):
             sandbox.wait(lambda a=addresses: self.reaches(a[1]), f"host 1 reaches {addresses[1]}", 30)
@@ -297,9 +301,19 @@ def iperf(network):
     return rate
 
 
+def opened_under(auditor, groups, found):
+    """The opened packet, and the groups with the one that opened it first: the next packet is likely to be its."""
+    for place, group in enumerate(groups):
+        auditor.groups = [group]
+        with contextlib.suppress(reference.Drop):
+            opened = auditor.open(*found)
+            return opened, [group, *groups[:place], *groups[place + 1 :]]
+    raise AssertionError(f"no generation opens {found[0].hex()}")
+
+
 def judge(domain):
     """Every frame of a wire, under this domain's keys alone."""
-    auditor = audit.Audit([domain.group()])
+    auditor, groups = audit.Audit([]), list(domain.groups())
     for sniffer in domain.sniffers:
         frames = [frame for _, frame, _ in sniffer.stop()]
         assert sniffer.lost == 0, f"{domain.name}: the sniffer lost {sniffer.lost} frames"
@@ -311,7 +325,7 @@ def judge(domain):
             found = audit.protected(frame)
             assert found, f"{domain.name}: not protected: {frame.hex()}"
             auditor.nonce(found[0])
-            opened = auditor.open(*found)
+            opened, groups = opened_under(auditor, groups, found)
             domain.variants.add(opened.variant)
             domain.marked += MARK[:16] in opened.payload
     domain.opened = auditor.opened
@@ -364,13 +378,15 @@ def main():
     members = [Member(network, domain) for domain in DOMAINS]
     stranger(network)
     rotators = [Rotator(domain) for domain in DOMAINS]
-    flows = [Flow(network, side, 7000 + side) for side in (0, 1)]
+    flows = [
+        Flow(f"host {side + 1} to host {2 - side}", network.hosts[side], network.hosts[1 - side], HOSTS[1 - side], 7000 + side)
+        for side in (0, 1)]
     begin = time.monotonic()
     ping(network)
     download(network)
     rate = iperf(network) if given.iperf else None
     time.sleep(max(0, begin + given.seconds - time.monotonic()))
-    sent = unharmed(flows, network)
+    sent = unharmed(flows, network.gateways)
     for rotator in rotators:
         rotator.stop()
     for member in members:
