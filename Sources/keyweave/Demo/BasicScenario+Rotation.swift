@@ -17,7 +17,6 @@ extension BasicScenario {
     bench.narrator.say("three controllers, a certificate authority, and a key agent in each gateway")
     try bench.lab.resize(.usual)
     let controllers = try LabControllers(Self.controllers, gateways: gateways.map(\.name), in: bench.lab)
-    defer { controllers.stop() }
     let names = controllers.all.map(\.name)
     for gateway in gateways { try controllers.enrol(gateway.name, at: names) }
     try startGateways(capturing: false) { side in
@@ -36,6 +35,7 @@ extension BasicScenario {
     run.checks.append(try bench.finishDownload("download meanwhile, IPv4", download, underWay: underWay))
     // Not one may be lost on the way.
     run.checks.append(try bench.finishDatagrams("datagrams meanwhile, 512 octets", datagrams, permille: 0))
+    controllers.stop()
     try finish(&run, searching: false)
     run.checks.append(refusals(run))
     return run

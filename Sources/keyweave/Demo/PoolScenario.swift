@@ -54,6 +54,7 @@ struct PoolScenario: DemoScenario {
   }
 
   mutating func stayUp() throws(LabError) -> [String] {
+    try controllers.start()
     try bench.start([stage.gateway] + stage.members)
     try pool.spread(over: pool.members)
     return [
@@ -141,6 +142,7 @@ struct PoolScenario: DemoScenario {
         arrived: "opened \(Figures.count(work.opened)), sealed \(Figures.count(work.sealed))", rate: joining,
         passed: work.opened > 0 && work.sealed > 0))
     try stage.judge(&run, outage, report)
+    controllers.stop()
     try stage.search(&run, from: "10.1.0.2")
     return run
   }

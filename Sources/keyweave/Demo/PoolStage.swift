@@ -146,7 +146,7 @@ extension PoolStage {
     run.gateways.append(outage.last)
     for index in run.gateways.indices { run.gateways[index].judge() }
     run.notes = [
-      "ok: in = out + dropped, nothing refused; of the killed member what it last told",
+      "ok: in = out + dropped, nothing refused; of the killed member what it last told; above, its wires are counted",
       "out of both routers: after \(Figures.fixed(Self.detection * 1000, 0)) ms the demo does what BFD would (3 x 50 ms)",
     ]
   }

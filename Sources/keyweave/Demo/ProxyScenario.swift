@@ -56,6 +56,7 @@ struct ProxyScenario: DemoScenario {
   }
 
   mutating func stayUp() throws(LabError) -> [String] {
+    try controllers.start()
     try bench.start(gateways)
     return [
       "ip netns exec host-1 ping 10.2.0.2",
@@ -160,6 +161,7 @@ struct ProxyScenario: DemoScenario {
         arrived: "\(Figures.count(opened)) opened", rate: "\(Figures.count(Int64(sealed) - Int64(opened))) lost",
         passed: opened <= sealed && (sealed - opened) * 1000 <= sealed))
     run.notes = ["ok: in = out + dropped, nothing refused; a proxy opens and seals what crosses it"]
+    controllers.stop()
     bench.stop(gateways, &run)
     run.clearSide = "clear side of gateway 2"
     run.fabric = "three fabrics"

@@ -1,10 +1,11 @@
 import Foundation
+import Glibc
 import Identity
 import Vault
 
 /// Controllers for the lab's gateways: certificates by an authority of the lab's own, stores in its folder, in a namespace
 /// that every gateway reaches by a link beside the fabric.
-struct LabControllers {
+final class LabControllers {
   /// One authority with one root key.
   struct Controller {
     let name: String
@@ -47,11 +48,17 @@ struct LabControllers {
       try issue("dpu/\(gateway)", gateway)
       try Self.attempt { try WrappingKeySource.file("\(Lab.directory)/\(gateway).kek").create() }
     }
-    for controller in all {
-      let command = [
-        Sandbox.program, "controller", "--config", "\(Lab.directory)/\(controller.name).yaml", "--create-wrapping-key",
-      ]
-      processes.append(try lab.start(in: Self.namespace, command))
+    try start()
+  }
+
+  /// Starts all of them, also again after `stop`.
+  func start() throws(LabError) {
+    processes = try all.map { controller throws(LabError) in
+      let file = "\(Lab.directory)/\(controller.name)"
+      let isNew = access(file + ".kek", F_OK) != 0
+      return try lab.start(
+        in: Self.namespace,
+        [Sandbox.program, "controller", "--config", file + ".yaml"] + (isNew ? ["--create-wrapping-key"] : []))
     }
     for (controller, process) in zip(all, processes) {
       let start = Clock.seconds
@@ -64,7 +71,9 @@ struct LabControllers {
     }
   }
 
-  func stop() { for process in processes { process.stop() } }
+  /// Ends them at once, as a power cut would. Gateways that shall end too do so sooner then: a long poll's connection waits
+  /// for the other side's farewell.
+  func stop() { for process in processes { process.stop(signal: SIGKILL) } }
 
   /// Lets a gateway in at these controllers, to have their root keys.
   func enrol(_ gateway: String, at controllers: [String], pool: String? = nil) throws(LabError) {
