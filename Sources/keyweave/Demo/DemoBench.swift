@@ -30,12 +30,10 @@ final class DemoBench {
     }
   }
 
-  /// Starts gateways that are configured, one after the other: two at once might both count on the same free hugepages.
+  /// Starts gateways that are configured and waits until they answer.
   func start(_ gateways: [LabGateway]) throws(LabError) {
-    for gateway in gateways {
-      try gateway.start(in: lab)
-      try gateway.awaitReady()
-    }
+    for gateway in gateways { try gateway.start(in: lab) }
+    for gateway in gateways { try gateway.awaitReady() }
   }
 
   /// Waits until packets pass: first ones find their neighbours, and gateways get their keys.

@@ -58,8 +58,8 @@ final class PoolStage {
 
 /// A member dies.
 extension PoolStage {
-  /// A router that speaks BFD with the members, three packets 50 ms apart, finds one dead after this long. The lab's routers
-  /// speak none: the demo waits as long and takes the dead one out.
+  /// A router that speaks BFD with the members (docs/pool.md: three packets, 50 ms apart) finds one dead after this long. The
+  /// lab's routers speak none: the demo waits as long and takes the dead one out.
   static let detection = 0.15
 
   struct Outage {

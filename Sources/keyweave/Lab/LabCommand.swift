@@ -58,9 +58,9 @@ extension Lab {
         let gateway = LabGateway(side.gateway)
         try gateway.configure(Pair.text(of: side), in: lab)
         try gateway.start(in: lab)
-        try gateway.awaitReady()
         gateways.append(gateway)
       }
+      for gateway in gateways { try gateway.awaitReady() }
       let child = try Child.start(
         program,
         environment: [
