@@ -74,7 +74,7 @@ import Wire
     let width = batch.slots.count
     var secrets: [SecretOctets] = []
     var sources: [SecretOctets] = []
-    for text in [1420, 100] {
+    for text in [1420, 20] {
       let keys = try SecretOctets(32 * width)
       let uses = [KeyUse](repeating: KeyUse(suite: suite, text: text, aad: 40), count: width)
       engine.expandBatch(keys.start, for: uses, count: width, into: batch.memory)
@@ -84,7 +84,7 @@ import Wire
         secrets.append(try SecretOctets(copying: keys.start + 32 * slot, suite.keyLength))
         guard which != .openSSL else { continue }
         // The last round key, the first power of the hash key, and the last that the larger packet needs.
-        for offset in [suite == .aes256 ? 224 : 160, 992] + (text == 1420 ? [240] : []) {
+        for offset in [suite == .aes256 ? 224 : 160, 992] + (text == 1420 ? [752] : []) {
           secrets.append(try SecretOctets(copying: batch.slots[slot].memory + offset, 16))
         }
       }
@@ -99,7 +99,7 @@ import Wire
     let last = try ProcessMemory.occurrences(of: secrets[secrets.count - (which == .openSSL ? 1 : 3)].bytes)
     #expect(last.contains { place in allowed.prefix(2).contains { $0.contains(place) } })
     for source in sources { explicit_bzero(source.start, source.bytes.count) }
-    engine.eraseBatch(batch.memory, count: width, largest: 1420)
+    engine.eraseBatch(batch.memory, count: width, mostBlocks: 100)
     for secret in secrets {
       let found = try ProcessMemory.occurrences(of: secret.bytes)
       #expect(found.allSatisfy { place in copies.contains { $0.contains(place) } })

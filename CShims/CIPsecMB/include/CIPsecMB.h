@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "vector_gcm.h"
 #include "vector_keys.h"
 
 enum {

@@ -1,4 +1,4 @@
-/// Key expansion for keys that serve one packet: the one C code here that is not a door (docs/decisions/0010).
+/// Key expansion for keys that serve one packet: the one C code here that is not a door (docs/decisions/0012).
 ///
 /// IPsec-MB expands one key at a time and always to 48 powers of the hash key, which costs four times as much as sealing 64
 /// octets. These functions expand several keys at once, each in a 128-bit lane of its own, to as many powers as its packet

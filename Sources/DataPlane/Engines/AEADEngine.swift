@@ -47,8 +47,9 @@ package protocol AEADEngine: KeyPrimitives {
   func expandBatch(
     _ keys: UnsafeRawPointer, for uses: UnsafePointer<KeyUse>, count: Int, into slots: UnsafeMutableRawPointer)
 
-  /// Zeroes the key material of a batch's first count slots, in which no key since the last time was for more octets.
-  func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, largest: Int)
+  /// A burst is over: zeroes the key material of a batch's first count slots, in which no key since the last time was for
+  /// more blocks, and what sealing and opening may have left elsewhere.
+  func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, mostBlocks: Int)
 
   /// Zeroes the key material. The slot then opens nothing until the next `expand`.
   func eraseSlot(_ slot: UnsafeMutableRawPointer)
@@ -91,7 +92,7 @@ extension AEADEngine {
   }
 
   @inline(__always)
-  package func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, largest _: Int) {
+  package func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, mostBlocks _: Int) {
     for index in 0..<count { eraseSlot(slots + index &* slotSize) }
   }
 }
@@ -99,46 +100,49 @@ extension AEADEngine {
 /// The packet that a key is for.
 package struct KeyUse: BitwiseCopyable, Sendable {
   package let suite: Suite
-  /// Octets of text or of AAD, whichever are more; of AAD beyond `mostAAD`, more than any packet has.
-  package let octets: Int
-
-  /// The security header has at most 128 octets; COffset adds at most 64 by default. Longer AAD is so rare that engines
-  /// need not tell how long.
-  package static var mostAAD: Int { 192 }
+  /// What GCM hashes: the blocks of AAD, those of text, and one with the lengths of both.
+  package let blocks: Int
 
   @inline(__always)
   package init(suite: Suite, text: Int, aad: Int) {
     self.suite = suite
-    octets = aad > Self.mostAAD ? 1 &<< 32 : max(text, aad)
+    blocks = Self.blocks(text: text, aad: aad)
   }
+
+  @inline(__always)
+  static func blocks(text: Int, aad: Int) -> Int { (text &+ 15) &>> 4 &+ (aad &+ 15) &>> 4 &+ 1 }
 }
 
-/// What a slot says about itself, kept beside the library's part of it: the suite of its key, and for how many octets of
-/// text or AAD the key is expanded.
+/// What a slot says about itself, kept beside the library's part of it: the suite of its key, and how many blocks a packet
+/// may have that it serves.
 ///
 /// Without it a slot of zeroes would be a slot with the hash key zero, under which anybody can make tags that verify.
 struct SlotMark {
   private let rawValue: UInt64
 
   static let empty = SlotMark(rawValue: 0)
+  /// More than any packet has; and likewise, but of a key that is not whole.
+  static var anyBlocks: Int { 1 &<< 32 }
+  static var manyBlocks: Int { anyBlocks &- 1 }
 
   @inline(__always)
-  static func holds(_ suite: Suite, octets: UInt64 = .max) -> SlotMark {
-    SlotMark(rawValue: octets &<< 8 | UInt64(suite.rawValue) &+ 1)
+  static func holds(_ suite: Suite, blocks: Int = anyBlocks) -> SlotMark {
+    SlotMark(rawValue: UInt64(truncatingIfNeeded: blocks) &<< 8 | UInt64(suite.rawValue) &+ 1)
   }
 
   private init(rawValue: UInt64) { self.rawValue = rawValue }
 
-  /// A negative length is one that is too large.
-  @inline(__always)
-  func serves(_ suite: Suite, text: Int, aad: Int) -> Bool {
-    let octets = rawValue &>> 8
-    return UInt8(truncatingIfNeeded: rawValue) == suite.rawValue &+ 1 && UInt64(bitPattern: Int64(text)) <= octets
-      && UInt64(bitPattern: Int64(aad)) <= octets
-  }
-
   @inline(__always)
   func isOf(_ suite: Suite) -> Bool { UInt8(truncatingIfNeeded: rawValue) == suite.rawValue &+ 1 }
+
+  /// Whether the key is whole, and serves any packet in any way.
+  @inline(__always)
+  var servesAnything: Bool { rawValue &>> 8 == UInt64(truncatingIfNeeded: Self.anyBlocks) }
+
+  @inline(__always)
+  func serves(_ suite: Suite, text: Int, aad: Int) -> Bool {
+    isOf(suite) && text | aad >= 0 && KeyUse.blocks(text: text, aad: aad) <= Int(truncatingIfNeeded: rawValue &>> 8)
+  }
 }
 
 /// Fills what a library call that cannot fail was to write, after it failed.

@@ -21,7 +21,7 @@ struct FloorEngine: AEADEngine {
   func expandBatch(
     _: UnsafeRawPointer, for _: UnsafePointer<KeyUse>, count _: Int, into _: UnsafeMutableRawPointer
   ) {}
-  func eraseBatch(_: UnsafeMutableRawPointer, count _: Int, largest _: Int) {}
+  func eraseBatch(_: UnsafeMutableRawPointer, count _: Int, mostBlocks _: Int) {}
   func eraseSlot(_ slot: UnsafeMutableRawPointer) { engine.eraseSlot(slot) }
   func releaseSlot(_ slot: UnsafeMutableRawPointer) { engine.releaseSlot(slot) }
   func shutdown() { engine.shutdown() }

@@ -37,9 +37,9 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   private var misses = 0
   /// The misses that the batch holds.
   private var expanded = 0..<0
-  /// The most slots of the batch that were in use, and the most octets that a key of the burst is for.
+  /// The most slots of the batch that were in use, and the most blocks that a key of the burst is for.
   private var widest = 0
-  private var largest = 0
+  private var mostBlocks = 0
   /// The last miss that authenticated, or -1.
   private var candidate = -1
   private(set) var hitCount = 0
@@ -98,7 +98,7 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     misses = 0
     expanded = 0..<0
     widest = 0
-    largest = 0
+    mostBlocks = 0
     candidate = -1
   }
 
@@ -120,7 +120,7 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     (masters + misses).initialize(to: master)
     let use = KeyUse(suite: header.variant.suite, text: text, aad: aad)
     (uses + misses).initialize(to: use)
-    largest = max(largest, use.octets)
+    mostBlocks = max(mostBlocks, use.blocks)
     misses &+= 1
   }
 
@@ -163,9 +163,8 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   /// After the burst's last packet: derived keys do not outlive it, unless in the cache.
   @inline(__always) mutating func end() {
     if policy.endBurst(packets: hits &+ misses, hits: hits), candidate >= 0 { keepCandidate() }
-    guard misses > 0 else { return }
-    eraseOctets(derived.base, count: misses &* KeyDerivation.keySize)
-    engine.eraseBatch(batch.base, count: widest, largest: largest)
+    if misses > 0 { eraseOctets(derived.base, count: misses &* KeyDerivation.keySize) }
+    engine.eraseBatch(batch.base, count: widest, mostBlocks: mostBlocks)
   }
 
   @inline(never) private mutating func keepCandidate() {

@@ -4,8 +4,8 @@ package import Wire
 
 /// Intel IPsec-MB: the fastest engine on x86-64, through its direct calls.
 ///
-/// A slot is the library's expanded key, which needs nothing outside the slot, followed by the slot's mark. Keys for one
-/// packet are expanded by `VectorKeys` where that agrees with the library.
+/// A slot is the library's expanded key, which needs nothing outside the slot, followed by the slot's mark. Where `VectorGCM`
+/// agrees with the library, it expands the keys that serve one packet, and seals and opens all but long packets.
 package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   package static let name = "ipsec-mb"
   package static var batchWidth: Int { 8 }
@@ -14,7 +14,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   private let manager: UnsafeMutablePointer<IMB_MGR>
   private let hmac: OpenSSLHMAC
-  /// Whether `VectorKeys` is in use.
+  /// Whether `VectorGCM` is in use.
   package let isVectorized: Bool
 
   /// The mark stands right behind the expanded key, in the cache line of the hash key, which every packet touches.
@@ -22,10 +22,10 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   package init() throws(EngineError) { try self.init(vectorized: true) }
 
-  /// - Parameter vectorized: false for the library's key expansion whatever `VectorKeys` can do here.
+  /// - Parameter vectorized: false for the library's key expansion and sealing, whatever `VectorGCM` can do here.
   package init(vectorized: Bool) throws(EngineError) {
     hmac = try OpenSSLHMAC(engine: Self.name)
-    isVectorized = vectorized && VectorKeys.verdict == .agrees
+    isVectorized = vectorized && VectorGCM.verdict == .agrees
     guard let manager = CIPsecMB_alloc_mb_mgr() else {
       throw .unavailable(engine: Self.name, found: "no memory for its manager", remedy: "free some memory")
     }
@@ -64,9 +64,8 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
       case IMB_ARCH_AVX: "AVX"
       default: "SSE"
       }
-    let expansion =
-      isVectorized ? "keys expanded in batches" : "keys expanded one by one: \(VectorKeys.verdict.description)"
-    return "IPsec-MB \(String(cString: imb_get_version_str())), \(architecture), \(expansion)"
+    let own = isVectorized ? "own AES-GCM for short packets" : "without own AES-GCM: \(VectorGCM.verdict.description)"
+    return "IPsec-MB \(String(cString: imb_get_version_str())), \(architecture), \(own)"
   }
 
   // MARK: Slots
@@ -106,13 +105,14 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
       var powers = InlineArray<8, UInt8>(repeating: 0)
       var end = first
       while end < count, uses[end].suite == suite {
-        let wanted = VectorKeys.powers(for: uses[end])
+        let wanted = VectorGCM.powers(for: uses[end].blocks)
         powers[end &- first] = wanted
         (slots + end &* slotSize).storeBytes(
-          of: .holds(suite, octets: VectorKeys.octets(of: wanted)), toByteOffset: Self.markOffset, as: SlotMark.self)
+          of: .holds(suite, blocks: VectorGCM.blocks(servedBy: wanted)), toByteOffset: Self.markOffset,
+          as: SlotMark.self)
         end &+= 1
       }
-      VectorKeys.expand(
+      VectorGCM.expand(
         keys + first &* KeyDerivation.keySize, suite: suite, powers: powers, count: end &- first,
         into: slots + first &* slotSize, stride: slotSize)
       first = end
@@ -120,10 +120,10 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   }
 
   @inline(__always)
-  package func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, largest: Int) {
+  package func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, mostBlocks: Int) {
     if isVectorized {
-      VectorKeys.erase(slots, count: count, largest: largest, stride: slotSize)
-    } else {
+      VectorGCM.erase(slots, count: count, mostBlocks: mostBlocks, stride: slotSize)
+    } else if count > 0 {
       eraseOctets(slots, count: count &* slotSize)
     }
   }
@@ -148,10 +148,15 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
   ) {
-    guard mark(of: slot).serves(suite, text: length, aad: aadLength) else {
+    let mark = mark(of: slot)
+    guard mark.serves(suite, text: length, aad: aadLength) else {
       fillAfterFailure(text, length)
       fillAfterFailure(tag, 16)
       return
+    }
+    if isVectorized, VectorGCM.isBetter(length: length, mark) {
+      return VectorGCM.seal(
+        slot, suite: suite, nonce: nonce, aad: aad, aadLength: aadLength, text: text, length: length, tag: tag)
     }
     let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
     switch suite {
@@ -165,12 +170,18 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeRawPointer
   ) -> Bool {
-    guard mark(of: slot).serves(suite, text: length, aad: aadLength) else { return false }
-    let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
+    let mark = mark(of: slot)
+    guard mark.serves(suite, text: length, aad: aadLength) else { return false }
     var right: (UInt64, UInt64) = (0, 0)
-    switch suite {
-    case .aes256: CIPsecMB_IMB_AES256_GCM_DEC(manager, slot, nonce, aad, aadLength, text, octets, &right)
-    case .aes128: CIPsecMB_IMB_AES128_GCM_DEC(manager, slot, nonce, aad, aadLength, text, octets, &right)
+    if isVectorized, VectorGCM.isBetter(length: length, mark) {
+      VectorGCM.open(
+        slot, suite: suite, nonce: nonce, aad: aad, aadLength: aadLength, text: text, length: length, tag: &right)
+    } else {
+      let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
+      switch suite {
+      case .aes256: CIPsecMB_IMB_AES256_GCM_DEC(manager, slot, nonce, aad, aadLength, text, octets, &right)
+      case .aes128: CIPsecMB_IMB_AES128_GCM_DEC(manager, slot, nonce, aad, aadLength, text, octets, &right)
+      }
     }
     // One comparison of all 128 bits: its time does not tell where they differ.
     let low = right.0 ^ tag.loadUnaligned(as: UInt64.self)
@@ -192,7 +203,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   package func encryptBlocks(_ schedule: UnsafeRawPointer, _ blocks: UnsafeMutableRawPointer, count: Int) {
     guard count > 0 else { return }
-    if isVectorized { return VectorKeys.encryptBlocks(schedule, blocks, count: count) }
+    if isVectorized { return VectorGCM.encryptBlocks(schedule, blocks, count: count) }
     if !CIPsecMB_IMB_SUBMIT_JOB_ECB(manager, schedule, blocks, UInt64(count)) {
       fillAfterFailure(blocks, count &* 16)
     }

@@ -1,0 +1,75 @@
+internal import CIPsecMB
+package import Wire
+
+/// Our own AES-GCM beside IPsec-MB's (CShims/CIPsecMB/vector_keys.c and vector_gcm.c, docs/decisions/0012): keys that serve
+/// one packet, several expanded at once and with few powers of the hash key, and packets sealed and opened with them.
+package enum VectorGCM {
+  /// Powers of the hash key in a key that the library expanded.
+  package static var mostPowers: UInt8 { UInt8(vector_keys_most_powers) }
+
+  /// Octets of text from which the library is faster, with a key that has all powers.
+  private static var longText: Int { 1536 }
+
+  /// The powers that a packet of so many blocks needs.
+  @inline(__always)
+  package static func powers(for blocks: Int) -> UInt8 { blocks <= 4 ? 4 : blocks <= 8 ? 8 : UInt8(vector_gcm_powers) }
+
+  /// The blocks that a packet may have for which these powers are enough.
+  @inline(__always)
+  static func blocks(servedBy powers: UInt8) -> Int {
+    powers < vector_gcm_powers ? Int(powers) : powers < mostPowers ? SlotMark.manyBlocks : SlotMark.anyBlocks
+  }
+
+  /// Whether to seal or open with a slot's key here, not in the library: always, when that would miss powers.
+  @inline(__always)
+  static func isBetter(length: Int, _ mark: SlotMark) -> Bool { length < longText || !mark.servesAnything }
+
+  @inline(__always)
+  package static func expand(
+    _ keys: UnsafeRawPointer, suite: Suite, powers: InlineArray<8, UInt8>, count: Int,
+    into slots: UnsafeMutableRawPointer, stride: Int
+  ) {
+    powers.span.withUnsafeBufferPointer { powers in
+      switch suite {
+      case .aes256: vector_keys_expand_256(keys, slots, stride, powers.baseAddress, count)
+      case .aes128: vector_keys_expand_128(keys, slots, stride, powers.baseAddress, count)
+      }
+    }
+  }
+
+  /// Also clears registers.
+  @inline(__always)
+  package static func erase(_ slots: UnsafeMutableRawPointer, count: Int, mostBlocks: Int, stride: Int) {
+    vector_keys_erase(slots, stride, Int(powers(for: mostBlocks)), count)
+  }
+
+  @inline(__always)
+  package static func encryptBlocks(
+    _ schedule: UnsafeRawPointer, _ blocks: UnsafeMutableRawPointer, count: Int
+  ) {
+    vector_keys_encrypt_blocks(schedule, blocks, count)
+  }
+
+  @inline(__always)
+  package static func seal(
+    _ slot: UnsafeRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
+    text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
+  ) {
+    switch suite {
+    case .aes256: vector_gcm_seal_256(slot, nonce, aad, aadLength, text, length, tag)
+    case .aes128: vector_gcm_seal_128(slot, nonce, aad, aadLength, text, length, tag)
+    }
+  }
+
+  /// Writes the tag that the text should have.
+  @inline(__always)
+  package static func open(
+    _ slot: UnsafeRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
+    text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
+  ) {
+    switch suite {
+    case .aes256: vector_gcm_open_256(slot, nonce, aad, aadLength, text, length, tag)
+    case .aes128: vector_gcm_open_128(slot, nonce, aad, aadLength, text, length, tag)
+    }
+  }
+}

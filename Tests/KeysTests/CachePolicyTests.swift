@@ -1,0 +1,58 @@
+import Keys
+import Testing
+
+/// When the cache is asked, and when it is fed.
+@Suite struct CachePolicyTests {
+  private static let burst = 32
+
+  /// Bursts of packets of which a share finds its key when looked for: how many bursts looked, and how many keys were kept.
+  private func run(_ policy: inout CachePolicy, bursts: Int, hits: Int) -> (looked: Int, kept: Int) {
+    var (looked, kept) = (0, 0)
+    for _ in 0..<bursts {
+      let found = policy.isLooking ? hits : 0
+      looked += policy.isLooking ? 1 : 0
+      guard policy.endBurst(packets: Self.burst, hits: found) else { continue }
+      kept += 1
+      policy.kept()
+    }
+    return (looked, kept)
+  }
+
+  @Test func keepsTheFirstMissAndThenFew() {
+    var policy = CachePolicy(leastHits: 128)
+    #expect(policy.endBurst(packets: 1, hits: 0))
+    policy.kept()
+    for _ in 1..<CachePolicy.missesPerKept { #expect(!policy.endBurst(packets: 1, hits: 0)) }
+    #expect(policy.endBurst(packets: 1, hits: 0))
+    // Until one authenticated and was kept, the next may be.
+    #expect(policy.endBurst(packets: 1, hits: 1))
+  }
+
+  /// 16 bursts in 256 look, and one packet in 64 of those is kept: next to nothing is spent on a cache that is no use.
+  @Test func restsWhenHitsAreRare() {
+    var policy = CachePolicy(leastHits: 128)
+    let sample = CachePolicy.sample / Self.burst
+    let rounds = 1 + CachePolicy.rest
+    let poor = run(&policy, bursts: sample * rounds * 10, hits: 15)
+    #expect(poor.looked == sample * 10)
+    #expect(poor.kept <= sample * 10 * (Self.burst - 15) / CachePolicy.missesPerKept + 1)
+    // The traffic changes: at the next sample it is noticed, and every burst looks from then on.
+    let good = run(&policy, bursts: sample * rounds * 10, hits: 16)
+    #expect(good.looked >= sample * rounds * 9)
+  }
+
+  @Test func looksWhileHitsAreEnough() {
+    var policy = CachePolicy(leastHits: 128)
+    let all = run(&policy, bursts: 10_000, hits: 32)
+    #expect(all.looked == 10_000 && all.kept == 10_000, "the first miss's turn is still to come")
+    let half = run(&policy, bursts: 10_000, hits: 16)
+    #expect(half.looked == 10_000)
+    #expect(half.kept <= 10_000 * 16 / CachePolicy.missesPerKept + 1)
+  }
+
+  @Test func neverLooksWithoutACache() {
+    var policy = CachePolicy(leastHits: nil)
+    let result = run(&policy, bursts: 100_000, hits: 32)
+    #expect(result == (0, 0))
+  }
+}
