@@ -95,6 +95,30 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   var untracked = UntrackedCount()
   private let subjects: UnsafeMutablePointer<ReplaySubject>
   private let aad: UnsafeMutableRawPointer
+  /// What the options of the burst's last packet named: those of the next one nearly always name the same.
+  private var named: Named?
+
+  private struct Named {
+    let item: UnsafePointer<OpenItem>
+    let group: UnsafePointer<GroupEntry>
+    let master: MasterKey
+
+    /// Whether a header has the same options, octet for octet.
+    @inline(__always) func isNamed(by header: SecurityHeader, at octets: UnsafeRawPointer) -> Bool {
+      let other = item.pointee.header
+      guard header.length == other.length, header.variant == other.variant else { return false }
+      // In words of eight octets, from behind a short ID to the epoch.
+      var difference: UInt64 = 0
+      var offset = SecurityHeader.idOffset &+ 4
+      while offset < Int(header.length) &- SecurityHeader.sequenceLength {
+        difference |=
+          octets.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+          ^ item.pointee.packet.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        offset &+= 8
+      }
+      return difference == 0
+    }
+  }
 
   /// AAD that is not in one piece, when IOffset is above 0: the header, then at most 255 words of payload.
   private static var aadCapacity: Int { SecurityHeader.maximumLength + 255 * 4 }
@@ -119,9 +143,10 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     connections: ConnectionFilter, replay: ReplayView?
   ) {
     dataKeys.begin()
+    named = nil
     for index in 0..<count {
       items[index].drop = check(
-        &items[index], place: index, keys: keys, board: board, connections: connections, replay: replay)
+        items + index, place: index, keys: keys, board: board, connections: connections, replay: replay)
     }
     dataKeys.resolve()
     for index in 0..<count where items[index].drop == nil {
@@ -148,20 +173,25 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   /// Steps 1 to 7, and the request for step 8.
   @inline(__always)
   private mutating func check(
-    _ item: inout OpenItem, place: Int, keys: KeyTableView, board: SealingBoard?, connections: ConnectionFilter,
-    replay: ReplayView?
+    _ item: UnsafeMutablePointer<OpenItem>, place: Int, keys: KeyTableView, board: SealingBoard?,
+    connections: ConnectionFilter, replay: ReplayView?
   ) -> DropReason? {
-    let packet = UnsafeRawBufferPointer(start: item.packet, count: max(0, item.length)).bytes
-    switch SecurityHeader.decode(packet, overUDP: item.overUDP, sourceIsMapped: item.sourceIsMapped) {
-    case .drop(let reason): return reason
-    case .header(let header): item.header = header
+    let octets = item.pointee.packet
+    let packet = UnsafeRawBufferPointer(start: octets, count: max(0, item.pointee.length)).bytes
+    if let fault = item.pointee.header.decode(
+      packet, overUDP: item.pointee.overUDP, sourceIsMapped: item.pointee.sourceIsMapped)
+    {
+      return fault
     }
-    let header = item.header
+    let header = item.pointee.header
+    let hasOptions = header.optionCount > 0
 
+    let known = hasOptions && named?.isNamed(by: header, at: octets) ?? false ? named : nil
     let found =
-      header.optionCount == 0 ? keys.group(at: item.defaultGroup) : keys.group(namedBy: header, at: item.packet)
+      known?.group
+      ?? (hasOptions ? keys.group(namedBy: header, at: octets) : keys.group(at: item.pointee.defaultGroup))
     guard let group = found else { return .unknownKey }
-    item.group = group.pointee.index
+    item.pointee.group = group.pointee.index
 
     var own: UInt64?
     if let board {
@@ -173,10 +203,12 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
 
     let generation =
-      header.optionCount == 0 ? group.pointee.master(reserve: header.reserve) : group.pointee.master(namedBy: header)
+      known?.master
+      ?? (hasOptions ? group.pointee.master(namedBy: header) : group.pointee.master(reserve: header.reserve))
     guard let master = generation else { return .unknownKey }
+    if hasOptions { named = Named(item: item, group: group, master: master) }
     if header.variant.context == .connection || connections.role == .client,
-      !connections.admits(header, of: item.group, under: master)
+      !connections.admits(header, of: item.pointee.group, under: master)
     {
       return .unknownKey
     }
@@ -184,7 +216,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     if let replay {
       subjects[place] = replay.subject(
         header, group: group.pointee.index, period: group.pointee.epochPeriod, fingerprint: master.fingerprint,
-        source: item.source, own: own)
+        source: item.pointee.source, own: own)
       if subjects[place].isProtected {
         switch replay.look(&subjects[place]) {
         case .late: return .replayLate
@@ -195,7 +227,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
 
     dataKeys.request(
-      place, master: master, header: header, source: item.source, text: item.payloadLength &- header.clearLength,
+      place, master: master, header: header, source: item.pointee.source, text: item.pointee.payloadLength &- header.clearLength,
       aad: header.aadLength)
     return nil
   }

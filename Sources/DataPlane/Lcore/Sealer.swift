@@ -11,7 +11,10 @@ struct SealItem {
   var template: UnsafePointer<SealTemplate>
   var coffset: UInt8
   var ioffset: UInt8
-  var header: SecurityHeader
+  /// The template's, unless the packet goes to a client.
+  var id: UInt64
+  var epoch: UInt16 = 0
+  var counter: UInt64 = 0
   var drop: DropReason?
 
   init(
@@ -24,8 +27,22 @@ struct SealItem {
     self.template = template
     self.coffset = coffset
     self.ioffset = ioffset
-    header = template.pointee.header
+    id = template.pointee.header.id
     drop = nil
+  }
+
+  /// The template's, with what differs from packet to packet. Made where it is used: as a whole it would be copied in pieces
+  /// that a processor cannot forward from its latest stores.
+  var header: SecurityHeader {
+    @inline(__always) get {
+      var header = template.pointee.header
+      header.id = id
+      header.epoch = epoch
+      header.counter = counter
+      header.coffset = coffset
+      header.ioffset = ioffset
+      return header
+    }
   }
 }
 
@@ -62,10 +79,8 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
         items[index].drop = .counterExhausted
         continue
       }
-      items[index].header.epoch = Epoch.onWire(epoch)
-      items[index].header.counter = number
-      items[index].header.coffset = items[index].coffset
-      items[index].header.ioffset = items[index].ioffset
+      items[index].epoch = Epoch.onWire(epoch)
+      items[index].counter = number
       complete(items + index, length: template.pointee.length)
       let header = items[index].header
       dataKeys.request(
