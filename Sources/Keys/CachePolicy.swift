@@ -6,11 +6,11 @@
 /// look before the next sample.
 @usableFromInline package struct CachePolicy {
   /// Packets in a sample.
-  @inlinable static var sample: Int { 1024 }
+  @inlinable package static var sample: Int { 1024 }
   /// Samples that are left out after one that was not worth it.
-  @inlinable static var rest: Int { 15 }
+  @inlinable package static var rest: Int { 15 }
   /// The first miss is kept, then one in so many.
-  @inlinable static var missesPerKept: Int { 64 }
+  @inlinable package static var missesPerKept: Int { 64 }
 
   /// The share of packets, in 256ths, that must find their keys.
   @usableFromInline let leastHits: Int

@@ -227,7 +227,8 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
 
     dataKeys.request(
-      place, master: master, header: header, source: item.pointee.source, text: item.pointee.payloadLength &- header.clearLength,
+      place, master: master, header: header, source: item.pointee.source,
+      text: item.pointee.payloadLength &- header.clearLength,
       aad: header.aadLength)
     return nil
   }

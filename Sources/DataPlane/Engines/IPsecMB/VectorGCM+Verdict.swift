@@ -162,7 +162,8 @@ extension VectorGCM {
       }
       text.copyMemory(from: text + Self.longest, byteCount: Self.longest)
       for length in 0...Self.longest {
-        let all = length <= 320 ? stride(from: 0, through: 192, by: 4) : stride(from: length % 49 * 4, through: 192, by: 999)
+        let all =
+          length <= 320 ? stride(from: 0, through: 192, by: 4) : stride(from: length % 49 * 4, through: 192, by: 999)
         for aadLength in all where !agrees(suite, length, aadLength) { return (length, aadLength) }
       }
       for length in [0, 1, 16, 100, 1000] {
