@@ -160,6 +160,10 @@ class Network:
             gateway.launch()
         for gateway in self.gateways:
             gateway.ready()
+        # Keys come a moment after the gateway, and not to all at once: what the first one sealed the others would refuse.
+        for domain in DOMAINS:
+            for gateway in self.gateways[domain.number : domain.number + 2]:
+                sandbox.wait(lambda: self.current(gateway, domain), f"{gateway.name} has keys of {domain.name}", 30)
         for addresses in (HOSTS, HOSTS6):
             sandbox.wait(lambda a=addresses: self.reaches(a[1]), f"host 1 reaches {addresses[1]}", 30)
 
@@ -173,7 +177,7 @@ class Network:
     def current(self, gateway, domain):
         for one in gateway.ask("status")["key_agent"]["controllers"]:
             if one["name"] == domain.name:
-                return one["root_keys"][0].get("current")
+                return next((key.get("current") for key in one["root_keys"]), None)
         return None
 
 
