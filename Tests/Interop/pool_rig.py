@@ -26,9 +26,10 @@ SERVER, OUTSIDE, BRANCH = "10.2.0.2", "10.9.0.2", "10.1.0.2"
 
 class Pool:
     def __init__(self, keyweave, directory, members=2, clock=None, branch=False, lease="3s", period=PERIOD,
-                 prefix=PREFIX, **controller):
+                 prefix=PREFIX, bfd=False, **controller):
+        """bfd: members have a session with the router upstream."""
         self.keyweave, self.directory, self.clock, self.period = keyweave, directory, clock, period
-        self.prefix = prefix
+        self.prefix, self.bfd = prefix, bfd
         self.upstream, self.inside = self.router("upstream"), self.router("inside")
         self.server = sandbox.Node("server")
         sandbox.link(self.inside, "servers", self.server, "eth0")
@@ -139,7 +140,7 @@ class Pool:
             routes=[{"to": "10.2.0.0/24", "via": f"10.3.{number}.2"},
                     {"to": "10.1.0.0/24", "peers": ["branch"], "group": "front"}],
             groups=[{"name": "front", "may_speak": ["10.1.0.0/24"]}],
-            bfd={"sessions": [{"neighbour": f"198.51.{number}.2"}]},
+            bfd={"sessions": [{"neighbour": f"198.51.{number}.2"}]} if self.bfd else None,
         )  # fmt: skip
         self.manage(gateway, number)
         self.fabric(gateway, number)

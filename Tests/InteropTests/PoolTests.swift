@@ -20,6 +20,9 @@ import Testing
   /// A member killed every ten seconds; ten minutes of it: `pool.py KEYWEAVE DIRECTORY --minutes 10`.
   @Test func membersAreKilled() throws { try run("pool", "--seconds", "40") }
 
+  /// One that is stopped tells the routers first, and nothing is lost.
+  @Test func membersAreStopped() throws { try run("pool", "--stop", "--seconds", "21", "--every", "7") }
+
   /// 200,000 connections through one member; ten million: `ids.py KEYWEAVE DIRECTORY --ids 10000000`.
   @Test func memoryDoesNotDependOnConnections() throws { try run("ids") }
 }
