@@ -50,6 +50,7 @@ final class EngineSlot {
       between(clear) { text in
         engine.seal(
           memory, suite: suite, nonce: nonce, aad: aad, aadLength: aad.count, text: text, length: clear.count, tag: tag)
+        endBurst()
       }
     }
     return (text, tag)
@@ -58,11 +59,16 @@ final class EngineSlot {
   /// Nil if the engine refuses.
   func open(_ sealed: [UInt8], tag: [UInt8], suite: Suite, nonce: [UInt8], aad: [UInt8]) -> [UInt8]? {
     let (text, opened) = between(sealed) { text in
-      engine.open(
+      defer { endBurst() }
+      return engine.open(
         memory, suite: suite, nonce: nonce, aad: aad, aadLength: aad.count, text: text, length: sealed.count, tag: tag)
     }
     return opened ? text : nil
   }
+
+  /// As an lcore ends a burst, here of one packet: until then a secret may stay in a register, and what the loader saves when it
+  /// binds another library's function would leave it on the stack.
+  private func endBurst() { engine.eraseBatch(memory, count: 0, mostBlocks: 0) }
 
   /// Puts octets between canaries, at an odd address, and gives back what they became.
   private func between<Result>(
