@@ -57,7 +57,7 @@ struct ConfigurationDraft {
       bfd = Placed(path: inner.path, value: Configuration.BFDDraft(inner))
     }
     replayCapacity = section.value(.replayCapacity, .integer(ReplayShape.capacities), default: replayCapacity)
-    if section.has(.replayCapacity), !groups.contains(where: { $0.value.replayWindow > 0 }) {
+    if section.has(.replayCapacity), findings.mistakes.isEmpty, !groups.contains(where: { $0.value.replayWindow > 0 }) {
       findings.warning(
         section.path(.replayCapacity), "no group has a `replay_window`, so there is no table of this size")
     }
