@@ -34,6 +34,8 @@ struct Kind: Hashable {
   var hasOptions = true
   var cipher = Cipher.auto
   var lcores = 1
+  /// Without, a data key is derived for every packet.
+  var cachesKeys = true
   /// What is opened is not delivered but sealed for another trust group.
   var isProxied = false
 

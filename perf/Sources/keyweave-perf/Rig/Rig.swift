@@ -73,6 +73,7 @@ final class Rig {
     var settings = GatewaySettings(time: .record(path: record.path(percentEncoded: false)))
     settings.isDedicated = true
     settings.lcores = kind.lcores
+    settings.cachesKeys = kind.cachesKeys
     if kind.cipher == .openSSL { settings.engine = .openSSL }
     #if FLOOR
       if kind.cipher == .floor { return try settings.prepareFloor(plan: plan, groups: Network.groups(kind)) }

@@ -12,8 +12,11 @@ struct GoalsSection {
       table.rows.append(Table.Row(name: name, cells: [Cell(figure)]))
     }
     try cached(add)
+    try derived(add)
+    try flat(add)
     try bursts(add)
     try lcores(add)
+    try proxy(add)
     try events(add)
     try openSSL(add)
     return [table]
@@ -32,6 +35,40 @@ struct GoalsSection {
         add("1 \(direction.rawValue) \(sizes.name)", gateway / bare)
       }
     }
+  }
+
+  private func derived(_ add: Add) throws {
+    for direction in Direction.allCases {
+      let rig = try Rig(Kind(direction) { $0.cachesKeys = false })
+      let raw = try RawBenchmark(rig, samples: effort.samples)
+      for sizes in Sizes.goals.dropLast() {
+        let bare = try raw.measure(sizes).median
+        let cost = try rig.measure(rig.frames(sizes), samples: effort.samples).median
+        add("2 \(direction.rawValue) \(sizes.name)", cost / bare)
+      }
+    }
+  }
+
+  /// Senders by number, against as many as there can be without a cache: fed in the same way, in turn.
+  private func flat(_ add: Add) throws {
+    let uncached = try Rig(Kind(.open) { $0.cachesKeys = false })
+    let strangers = try Senders(uncached, length: 64, count: 100_000_000, spread: .uniform)
+    let rig = try Rig(Kind(.open))
+    var memory: [Double] = []
+    for (name, count) in [("1", UInt64(1)), ("1k", 1000), ("64k", 65536), ("1M", 1_000_000), ("100M", 100_000_000)] {
+      let bound = try uncached.measure(strangers.frames, samples: effort.samples, refill: strangers.refill).median
+      let senders = try Senders(rig, length: 64, count: count, spread: .uniform)
+      let warmUp = Int(min(count, 100_000)) / 32 * 3 + 400
+      let cost = try rig.measure(senders.frames, samples: effort.samples, warmUp: warmUp, refill: senders.refill)
+      memory.append(KeysSection.residentMemory())
+      add("3 open 64, \(name) senders", cost.median / bound)
+    }
+    add("3 resident memory", (memory.max() ?? 0) / (memory.min() ?? 1))
+  }
+
+  private func proxy(_ add: Add) throws {
+    let table = try ProxySection(effort: effort).tables()[0]
+    for (column, size) in table.columns.enumerated() { add("6 proxy \(size)", table.rows[2].cells[column]?.times ?? 0) }
   }
 
   private func bursts(_ add: Add) throws {

@@ -25,6 +25,15 @@ struct KeysSection {
       Cell(try rig.measure(rig.frames(.fixed(size)), samples: effort.samples), raw: raw)
     }
     costs.rows.append(Table.Row(name: "one, its key cached", cells: cached))
+    let uncached = try Rig(Kind(.open) { $0.cachesKeys = false })
+    costs.rows.append(
+      Table.Row(
+        name: "100M, no cache",
+        cells: try zip(sizes, bare).map { size, raw in
+          let senders = try Senders(uncached, length: size, count: 100_000_000, spread: .uniform)
+          return Cell(
+            try uncached.measure(senders.frames, samples: effort.samples, refill: senders.refill), raw: raw)
+        }))
     // Everything that opening will touch is touched once before memory is read.
     for (name, count) in [("one, sealed anew", UInt64(1))] + counts {
       for spread in count == 1 ? [Senders.Spread.uniform] : [.uniform, .zipf] {

@@ -39,6 +39,7 @@ struct SizesSection {
     var kinds: [(String, Kind)] = [("gateway", Kind(direction))]
     if Cipher.hasFloor { kinds.append(("floor: no cipher", Kind(direction) { $0.cipher = .floor })) }
     kinds += [
+      ("a derivation for every packet", Kind(direction) { $0.cachesKeys = false }),
       ("no options in the header", Kind(direction) { $0.hasOptions = false }),
       ("IPv6", Kind(direction) { $0.family = .ipv6 }),
       ("transport mode", Kind(direction) { $0.mode = .transport }),
