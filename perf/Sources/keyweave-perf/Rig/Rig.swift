@@ -16,6 +16,8 @@ final class Rig {
   let output: UInt16
   let mac: MACAddress
   private let record: URL
+  /// What the feeders hand out, kept as long as they may.
+  private var fed: FrameSet?
   /// Packets that rounds met.
   private var met = 0
 
@@ -167,6 +169,7 @@ final class Rig {
 
   /// The feeders' next packets, on all queues.
   func feed(_ frames: FrameSet, burst: Int = 32, isTimed: Bool) {
+    defer { fed = frames }
     for (queue, feeder) in feeders.enumerated() {
       feeder.pointee.frames = UnsafePointer(frames.frames)
       feeder.pointee.count = UInt32(frames.count)
