@@ -55,7 +55,7 @@ struct Command {
         sections.append(section)
       }
     }
-    if sections.isEmpty { sections = Section.allCases }
+    if sections.isEmpty { sections = isQuick ? Section.quick : Section.allCases }
   }
 
   func run() throws {

@@ -4,6 +4,9 @@ import Foundation
 enum Section: String, CaseIterable {
   case sizes, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, goals
 
+  /// What one thread moves, and what needs no program but this one.
+  static let quick: [Section] = [.sizes, .bursts, .keys, .engines, .files, .proxy]
+
   /// What a section is told.
   struct Effort {
     var isQuick: Bool
