@@ -1,6 +1,6 @@
 # `make run` shows Keyweave at work, `make test` proves it; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test deps test-deps host build build-tests demo fuzz asan lint format check-loop perf clean
+.PHONY: help run test deps test-deps host build build-tests demo fuzz asan lint format check-loop perf perf-compare clean
 
 SWIFT ?= swift
 # One release build serves run and test: with testable imports off, the tests add their own files and rebuild nothing.
@@ -51,9 +51,12 @@ format: ## mend the format of every Swift file
 check-loop: build ## show that the lcore loop neither counts references nor allocates
 	@.ci/check-loop --self-test .build/release/keyweave
 
-perf: host ## measure the engines and the loop, in multiples of raw AES-GCM (PERF=ARGUMENTS)
+perf: host ## measure the engines and the loop, in multiples of raw AES-GCM (PERF=ARGUMENTS; docs/perf.md)
 	KEYWEAVE_FLOOR=1 $(BUILD) --package-path perf --product keyweave-perf
 	perf/.build/release/keyweave-perf $(PERF)
+
+perf-compare: host ## measure this tree and another commit in turns (BASE=COMMIT PERF=SECTIONS)
+	@perf/compare $(BASE) $(PERF)
 
 clean: ## remove everything that was built
 	rm -rf .build .build-asan Tests/Fuzz/.build perf/.build out
