@@ -45,6 +45,7 @@ struct PoolScenario: DemoScenario {
     let first = Array(pool.members.prefix(3))
     for member in first { try join(member) }
     try bench.start([stage.gateway] + stage.members.prefix(3))
+    for gateway in stage.living { try gateway.awaitKeys() }
     try pool.spread(over: first)
     bench.narrator.say("gateway and members are up; first packets find their neighbours")
     for server in pool.servers { try bench.awaitPath(to: server.address, through: stage.living) }
