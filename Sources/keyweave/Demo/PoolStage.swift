@@ -58,9 +58,9 @@ final class PoolStage {
 
 /// A member dies.
 extension PoolStage {
-  /// A router that speaks BFD with the members (docs/pool.md: three packets, 50 ms apart) finds one dead after this long. The
+  /// A router that speaks BFD with the members (docs/pool.md: three packets, 100 ms apart) finds one dead after this long. The
   /// lab's routers speak none: the demo waits as long and takes the dead one out.
-  static let detection = 0.15
+  static let detection = 0.3
 
   struct Outage {
     let victim: PoolLab.Member
@@ -147,7 +147,7 @@ extension PoolStage {
     for index in run.gateways.indices { run.gateways[index].judge() }
     run.notes = [
       "ok: in = out + dropped, nothing refused; of the killed member what it last told; above, its wires are counted",
-      "out of both routers: after \(Figures.fixed(Self.detection * 1000, 0)) ms the demo does what BFD would (3 x 50 ms)",
+      "out of both routers: after \(Figures.fixed(Self.detection * 1000, 0)) ms the demo does what BFD would (3 x 100 ms)",
     ]
   }
 
