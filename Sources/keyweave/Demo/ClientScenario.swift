@@ -162,7 +162,7 @@ struct ClientScenario: DemoScenario {
     var run = DemoRun(title: "The member that gave the keys is killed, during a download", sizes: .usual)
     bench.narrator.say(
       "download at \(Figures.rate(Double(Self.downloadRate * 8))) and 500 numbered datagrams a second, of 8 flows")
-    try stage.limitWindow()
+    try bench.limitWindow()
     let download = try bench.startDownload(from: pool.servers[0].address, rate: Self.downloadRate)
     let numbers = try bench.startNumbers(to: [pool.servers[0].address], flows: 8)
     usleep(1_500_000)

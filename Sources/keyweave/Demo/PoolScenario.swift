@@ -110,7 +110,7 @@ struct PoolScenario: DemoScenario {
     var run = DemoRun(title: "A member killed and another added, during a download", sizes: .usual)
     let rate = Figures.rate(Double(Self.downloadRate * 8))
     bench.narrator.say("download at \(rate) and 500 numbered datagrams a second, of 8 flows, to both servers")
-    try stage.limitWindow()
+    try bench.limitWindow()
     let download = try bench.startDownload(from: pool.servers[0].address, rate: Self.downloadRate)
     let numbers = try bench.startNumbers(to: pool.servers.map(\.address), flows: 8)
     usleep(1_500_000)

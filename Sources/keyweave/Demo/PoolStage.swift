@@ -88,19 +88,7 @@ extension PoolStage {
     return outage
   }
 
-  /// A window that a gateway's ring has room for: what is lost from now on shall be lost with a member, not in TCP's bursts.
-  func limitWindow() throws(LabError) {
-    try pool.lab.shell("ip netns exec \(PoolLab.client) sh -c 'echo 4096 131072 500000 > /proc/sys/net/ipv4/tcp_rmem'")
-  }
-
-  /// What found a queue full, anywhere: sockets of the client and the servers, rings of the gateways, the kernel's queues of
-  /// all wires. On a busy machine TCP fills them.
-  private func fullQueues() throws(LabError) -> Int {
-    var sum = try pool.lab.receiveDrops()
-    for host in [PoolLab.client] + pool.servers.map(\.name) { sum += try bench.overflows(in: host) }
-    for gateway in living { sum += try gateway.answer().ports.reduce(0) { $0 + Int($1.missed) } }
-    return sum
-  }
+  private func fullQueues() throws(LabError) -> Int { try bench.fullQueues(of: living) }
 
   /// The checks of a run with an outage, and the gateways' counts: every datagram and every sealed packet that is missing went
   /// to the dead member before the routers knew. `early`: answers before it, for which the gateway had no keys yet.

@@ -133,6 +133,8 @@ struct ProxyScenario: DemoScenario {
     let two = ProxyLab.two.hostAddress
     bench.narrator.say(
       "download at \(Figures.rate(Double(Self.downloadRate * 8))) and datagrams, while every domain rotates")
+    try bench.limitWindow()
+    let queues = try bench.fullQueues(of: gateways)
     let download = try bench.startDownload(from: two, rate: Self.downloadRate)
     let numbers = try bench.startNumbers(to: [two, ProxyLab.global.hostAddress], flows: 4)
     for controller in controllers.all {
@@ -144,11 +146,13 @@ struct ProxyScenario: DemoScenario {
     let underWay = download.child.isRunning
     run.checks.append(try bench.finishDownload("download meanwhile", download, underWay: underWay))
     let report = try bench.finishNumbers(numbers)
+    let full = try bench.fullQueues(of: gateways) - queues
+    let fate = report.lost.isEmpty || full == 0 ? "" : ", queues full"
     run.checks.append(
       DemoCheck(
         name: "datagrams meanwhile", sent: "\(Figures.count(report.sent)) numbered",
-        arrived: "\(Figures.count(report.returned)), \(Figures.count(report.lost.count)) lost",
-        passed: report.sent > 0 && report.returned == report.sent && report.twice == 0))
+        arrived: "\(Figures.count(report.returned)), \(Figures.count(report.lost.count)) lost\(fate)",
+        passed: report.returned > 0 && report.lost.count <= full && report.twice == 0))
     bench.narrator.say("stopping the gateways, comparing their counts")
     bench.settle(gateways)
     bench.count(gateways, &run)
