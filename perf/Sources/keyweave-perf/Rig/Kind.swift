@@ -38,8 +38,6 @@ struct Kind: Hashable {
   var cachesKeys = true
   /// What is opened is not delivered but sealed for another trust group.
   var isProxied = false
-  /// False: a data key is derived for every packet.
-  var cachesKeys = true
 
   init(_ direction: Direction, _ edit: (inout Kind) -> Void = { _ in }) {
     self.direction = direction

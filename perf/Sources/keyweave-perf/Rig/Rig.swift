@@ -74,7 +74,6 @@ final class Rig {
     try Environment.start()
     var settings = GatewaySettings(time: .record(path: record.path(percentEncoded: false)))
     settings.isDedicated = true
-    settings.cachesKeys = kind.cachesKeys
     settings.lcores = kind.lcores
     settings.cachesKeys = kind.cachesKeys
     if kind.cipher == .openSSL { settings.engine = .openSSL }
