@@ -1,4 +1,5 @@
 import DataPlane
+import Glibc
 import Foundation
 import Keys
 import Testing
@@ -223,6 +224,9 @@ extension RingTests {
         let got = couple.two.takenClear().map { Array($0.dropFirst(14)) }
         #expect(got == expected, "round \(round): \(couple.two.drops)")
       }
+      // Lcores tell of their caches ten times a second.
+      usleep(150_000)
+      couple.two.run()
       let cache = couple.two.gateway.status.cache
       #expect(cache.misses > 0 && (senders > 40 || cache.hits > 0))
     }
