@@ -34,9 +34,10 @@ extension Rig {
     usleep(2000)
     return feeders.map { feeder in
       let overhead = feeder.pointee.is_timed ? Self.timerOverhead() * Double(burstsPerSample) : 0
-      return (0..<Int(feeder.pointee.sample_count)).compactMap { index in
-        let sample = feeder.pointee.samples[index]
-        guard sample.switches == 0, sample.packets > 0 else { return nil }
+      let all = (0..<Int(feeder.pointee.sample_count)).map { feeder.pointee.samples[$0] }.filter { $0.packets > 0 }
+      // Where others had the core in every sample, there is nothing better than all of them.
+      let whole = all.contains { $0.switches == 0 }
+      return all.filter { !whole || $0.switches == 0 }.map { sample in
         let ticks = (Double(sample.ticks) - overhead) / Double(sample.packets)
         return Sample(cycles: ticks * CoreClock.cyclesPerTick(sample.chain, sample.chain), ticks: ticks)
       }
