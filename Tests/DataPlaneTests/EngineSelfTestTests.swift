@@ -114,7 +114,13 @@ private struct Broken<Base: AEADEngine>: AEADEngine {
   func shutdown() { base.shutdown() }
 
   func expand(_ key: UnsafeRawPointer, suite: Suite, into slot: UnsafeMutableRawPointer) {
-    base.expand(key, suite: fault == .ignoresSuite ? .aes256 : suite, into: slot)
+    guard fault == .ignoresSuite else { return base.expand(key, suite: suite, into: slot) }
+    // An AES-256 key has 32 octets, however many were given.
+    var octets = [UInt8](repeating: 0, count: 32)
+    octets.withUnsafeMutableBytes {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: key, count: suite.keyLength))
+    }
+    base.expand(octets, suite: .aes256, into: slot)
   }
 
   func eraseSlot(_ slot: UnsafeMutableRawPointer) {
