@@ -227,9 +227,9 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
 
     dataKeys.request(
-      place, master: master, header: header, source: item.pointee.source,
-      text: item.pointee.payloadLength &- header.clearLength,
-      aad: header.aadLength)
+      place,
+      DataKeyRequest(variant: header.variant, id: header.id, epoch: header.epoch, source: item.pointee.source),
+      master: master, text: item.pointee.payloadLength &- header.clearLength, aad: header.aadLength)
     return nil
   }
 
@@ -253,12 +253,14 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     let header = item.pointee.header
     let payload = item.pointee.payload
     let clear = header.clearLength
-    var nonce = Nonce(header)
+    let offsets = PayloadOffsets(coffset: header.coffset, ioffset: header.ioffset)
+    var nonce = Nonce(
+      id: header.id, sequence: SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter))
     return withUnsafeBytes(of: &nonce) { nonce in
       guard let nonce = nonce.baseAddress else { return false }
       return dataKeys.engine.open(
         slot, suite: header.variant.suite, nonce: nonce,
-        aad: protectedHeader(item.pointee.packet, header, length: Int(header.length), scratch: aad),
+        aad: offsets.protected(of: item.pointee.packet, headerLength: Int(header.length), scratch: aad),
         aadLength: header.aadLength, text: payload + clear,
         length: item.pointee.payloadLength &- clear, tag: payload + item.pointee.payloadLength)
     }
@@ -278,23 +280,43 @@ struct UntrackedCount {
 struct Nonce {
   private var words: SIMD4<UInt32>
 
-  @inline(__always) init(_ header: SecurityHeader) {
-    let id = UInt32(truncatingIfNeeded: header.id)
-    let word = SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter)
-    let halves = SIMD2(UInt64(id) &<< 32 | word &>> 32, word &<< 32)
+  /// - Parameter sequence: Epoch and Counter, as the header's last eight octets have them.
+  @inline(__always) init(id: UInt64, sequence: UInt64) {
+    let halves = SIMD2(id &<< 32 | sequence &>> 32, sequence &<< 32)
     words = unsafeBitCast(SIMD2(halves.x.bigEndian, halves.y.bigEndian), to: SIMD4<UInt32>.self)
   }
 }
 
-/// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a
-/// gap.
-@inline(__always)
-func protectedHeader(
-  _ packet: UnsafeMutableRawPointer, _ header: SecurityHeader, length: Int, scratch: UnsafeMutableRawPointer
-) -> UnsafeRawPointer {
-  if header.ioffset == 0 { return UnsafeRawPointer(packet) }
-  scratch.copyMemory(from: packet, byteCount: length)
-  (scratch + length).copyMemory(
-    from: packet + length + header.unprotectedLength, byteCount: header.clearLength &- header.unprotectedLength)
-  return UnsafeRawPointer(scratch)
+/// COffset and IOffset in octets of payload.
+struct PayloadOffsets {
+  /// In clear.
+  let clear: Int
+  /// Not even authenticated.
+  let unprotected: Int
+
+  /// - Parameter word: the security header's first four octets.
+  @inline(__always) init(word: UInt32) {
+    clear = Int(word &>> 2 & 0x3FC)
+    unprotected = Int(word &<< 2 & 0x3C)
+  }
+
+  /// In units of four octets.
+  @inline(__always) init(coffset: UInt8, ioffset: UInt8) {
+    clear = Int(coffset) &* 4
+    unprotected = Int(ioffset) &* 4
+  }
+
+  /// Octets of payload that are authenticated in clear.
+  var covered: Int { @inline(__always) get { clear &- unprotected } }
+
+  /// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a gap.
+  @inline(__always)
+  func protected(
+    of packet: UnsafeMutableRawPointer, headerLength: Int, scratch: UnsafeMutableRawPointer
+  ) -> UnsafeRawPointer {
+    if unprotected == 0 { return UnsafeRawPointer(packet) }
+    scratch.copyMemory(from: packet, byteCount: headerLength)
+    (scratch + headerLength).copyMemory(from: packet + headerLength + unprotected, byteCount: covered)
+    return UnsafeRawPointer(scratch)
+  }
 }

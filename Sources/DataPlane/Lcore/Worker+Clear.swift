@@ -29,6 +29,8 @@ extension Worker {
     clearCount = 0
     sealCount = 0
     let mode = view.ports[port].mode
+    let count = mode == .tunnel ? sealKnown(count, port: port) : count
+    guard count > 0 else { return }
     for index in 0..<count {
       guard let mbuf = takeWhole(index) else { continue }
       switch mode {

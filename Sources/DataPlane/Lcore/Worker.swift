@@ -39,6 +39,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   var transmitter: Transmitter
   var reassembler: Reassembler
   let lookup: PrefixLookup
+  /// Flows of clear packets whose way is known.
+  var sealFlows: FlowTable<SealWay>
   /// Low 16 bits: the identification of outer IPv4 packets that may be fragmented.
   var identification: UInt32
   /// The last choice of a sealing that spreads by packet.
@@ -49,6 +51,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let clear: UnsafeMutablePointer<ClearItem>
   var clearCount = 0
   let pending: UnsafeMutablePointer<PendingSeal>
+  let forms: UnsafeMutablePointer<SealForm>
+  let known: UnsafeMutablePointer<KnownSeal>
   let sealItems: UnsafeMutablePointer<SealItem>
   var sealCount = 0
   let protected: UnsafeMutablePointer<ProtectedItem>
@@ -92,12 +96,15 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     self.transmitter = transmitter
     self.reassembler = reassembler
     lookup = PrefixLookup()
+    sealFlows = FlowTable(placeBits: 11)
     identification = UInt32.random(in: 0...UInt32.max)
     turn = UInt64.random(in: 0...UInt64.max)
     received = .allocate(capacity: Self.burst)
     received.initialize(repeating: nil, count: Self.burst)
     clear = .allocate(capacity: Self.burst)
     pending = .allocate(capacity: Self.burst)
+    forms = .allocate(capacity: Self.burst)
+    known = .allocate(capacity: Self.burst)
     sealItems = .allocate(capacity: Self.burst)
     protected = .allocate(capacity: Self.burst)
     openItems = .allocate(capacity: Self.burst)
@@ -114,6 +121,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     received.deallocate()
     clear.deallocate()
     pending.deallocate()
+    forms.deallocate()
+    known.deallocate()
     sealItems.deallocate()
     protected.deallocate()
     openItems.deallocate()
@@ -157,7 +166,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   @inline(never)
   mutating func iterate(receiving: Bool) -> Int {
     takeSnapshot()
-    neighbours.begin()
+    if neighbours.begin() { forgetFlows() }
     var total = 0
     if receiving {
       for port in 0..<view.portCount {
@@ -193,9 +202,13 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   /// Data keys of master keys that are gone go with them.
   @inline(never) private mutating func adopt(_ storage: UnsafeMutablePointer<SnapshotStorage>) {
     snapshot = storage
+    forgetFlows()
     opener.dataKeys.adopt(serials: storage.pointee.serials)
     sealer.dataKeys.adopt(serials: storage.pointee.serials)
   }
+
+  /// What flows know is of the snapshot, of the neighbours and of the epoch.
+  @inline(never) private mutating func forgetFlows() { sealFlows.forget() }
 
   @inline(never) private mutating func housekeep() {
     reassembler.expire()
@@ -223,6 +236,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   }
 
   @inline(never) private mutating func endEpoch(_ board: SealingBoard) {
+    forgetFlows()
     opener.dataKeys.erasePast(board, keys: state.keys)
     sealer.dataKeys.erasePast(board, keys: state.keys)
   }
@@ -315,23 +329,31 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 }
 
 extension UnsafeMutableRawPointer {
-  /// Copies in whole vectors, and so up to 15 octets more than `count`, on both sides.
+  /// Copies in whole vectors, and so up to 15 octets more than `count`, or up to 48 octets, on both sides.
   @inline(__always) func copyVectors(from source: UnsafeRawPointer, atLeast count: Int) {
-    var offset = 0
+    copyVector(from: source, at: 0)
+    copyVector(from: source, at: 16)
+    copyVector(from: source, at: 32)
+    var offset = 48
     while offset < count {
-      storeBytes(
-        of: source.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self), toByteOffset: offset,
-        as: SIMD16<UInt8>.self)
+      copyVector(from: source, at: offset)
       offset &+= 16
     }
   }
 
   /// Copies 16 octets or more; the last vector ends where they do.
   @inline(__always) func copyVectors(from source: UnsafeRawPointer, exactly count: Int) {
-    copyVectors(from: source, atLeast: count &- 16)
-    let last = count &- 16
+    var offset = 0
+    while offset < count &- 16 {
+      copyVector(from: source, at: offset)
+      offset &+= 16
+    }
+    copyVector(from: source, at: count &- 16)
+  }
+
+  @inline(__always) private func copyVector(from source: UnsafeRawPointer, at offset: Int) {
     storeBytes(
-      of: source.loadUnaligned(fromByteOffset: last, as: SIMD16<UInt8>.self), toByteOffset: last,
+      of: source.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self), toByteOffset: offset,
       as: SIMD16<UInt8>.self)
   }
 

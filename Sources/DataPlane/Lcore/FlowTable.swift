@@ -1,0 +1,108 @@
+internal import Wire
+
+/// What tells flows apart, as it stands in their packets: addresses, ports and protocol, with the place where they came in.
+struct FlowID {
+  private var addresses: (UInt64, UInt64, UInt64, UInt64)
+  private var rest: UInt64
+
+  @inline(__always) init(_ addresses: (UInt64, UInt64, UInt64, UInt64), rest: UInt64) {
+    self.addresses = addresses
+    self.rest = rest
+  }
+
+  @inline(__always) static func == (left: FlowID, right: FlowID) -> Bool {
+    (left.addresses.0 ^ right.addresses.0) | (left.addresses.1 ^ right.addresses.1)
+      | (left.addresses.2 ^ right.addresses.2) | (left.addresses.3 ^ right.addresses.3) | (left.rest ^ right.rest) == 0
+  }
+
+  @inline(__always) func hash(_ seed: (UInt64, UInt64)) -> UInt64 {
+    var first = addresses.0 ^ seed.0
+    if addresses.1 | addresses.2 | addresses.3 != 0 {
+      first = Self.mix(Self.mix(first, addresses.1 ^ seed.1) ^ addresses.2, addresses.3 ^ seed.0)
+    }
+    return Self.mix(first, rest ^ seed.1)
+  }
+
+  @inline(__always) private static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    let product = left.multipliedFullWidth(by: right)
+    return product.high ^ product.low
+  }
+}
+
+/// One lcore's flows: for each what the packets before this one showed to be right for all of them.
+///
+/// A place has room for two flows. A flow enters when it is met the second time in a row in its place, so that flows of a
+/// packet each, however many, cost next to nothing and push nobody out. The hash is keyed at random.
+struct FlowTable<Way>: ~Copyable {
+  struct Flow {
+    var id: FlowID
+    var generation: UInt32
+    var way: Way
+  }
+
+  private let flows: UnsafeMutablePointer<Flow>
+  /// Per place, what was met there last and not found: the upper half of its hash.
+  private let waiting: UnsafeMutablePointer<UInt32>
+  private let mask: UInt64
+  private let seed: (UInt64, UInt64)
+  /// Of the flows that count. 0 is none's.
+  private var generation: UInt32 = 1
+
+  init(placeBits: Int) {
+    let places = 1 << placeBits
+    mask = UInt64(places - 1)
+    let octets = 2 * places * MemoryLayout<Flow>.stride
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: octets, alignment: 64)
+    memory.initializeMemory(as: UInt8.self, repeating: 0, count: octets)
+    flows = memory.bindMemory(to: Flow.self, capacity: 2 * places)
+    waiting = .allocate(capacity: places)
+    waiting.initialize(repeating: 0, count: places)
+    var random = SystemRandomNumberGenerator()
+    seed = (random.next(), random.next() | 1)
+  }
+
+  deinit {
+    UnsafeMutableRawPointer(flows).deallocate()
+    waiting.deallocate()
+  }
+
+  /// Forgets all flows.
+  mutating func forget() {
+    generation &+= 1
+    guard generation == 0 else { return }
+    for index in 0..<2 * Int(mask &+ 1) { flows[index].generation = 0 }
+    generation = 1
+  }
+
+  @inline(__always) func find(_ id: FlowID) -> UnsafeMutablePointer<Way>? {
+    let first = place(id.hash(seed))
+    if first.pointee.id == id, first.pointee.generation == generation { return way(of: first) }
+    if first[1].id == id, first[1].generation == generation { return way(of: first + 1) }
+    return nil
+  }
+
+  /// Takes a flow in that was not found, unless it is met the first time.
+  mutating func enter(_ id: FlowID, _ way: Way) {
+    let hash = id.hash(seed)
+    let number = Int(truncatingIfNeeded: hash & mask)
+    let tag = UInt32(truncatingIfNeeded: hash >> 32)
+    guard waiting[number] == tag else {
+      waiting[number] = tag
+      return
+    }
+    let first = place(hash)
+    // Over one that does not count, or else over either.
+    let isFirst =
+      first.pointee.generation != generation || (first[1].generation == generation && hash >> 63 == 0)
+    (isFirst ? first : first + 1).pointee = Flow(id: id, generation: generation, way: way)
+  }
+
+  @inline(__always) private func place(_ hash: UInt64) -> UnsafeMutablePointer<Flow> {
+    flows + 2 &* Int(truncatingIfNeeded: hash & mask)
+  }
+
+  @inline(__always) private func way(of flow: UnsafeMutablePointer<Flow>) -> UnsafeMutablePointer<Way> {
+    UnsafeMutableRawPointer(flow).advanced(by: MemoryLayout<Flow>.offset(of: \.way) ?? 0)
+      .assumingMemoryBound(to: Way.self)
+  }
+}
