@@ -1,13 +1,46 @@
 internal import Wire
 
+/// Where a flow's packets come from.
+struct FlowOrigin {
+  fileprivate let rawValue: UInt16
+
+  /// A port of the gateway.
+  @inline(__always) static func port(_ index: Int) -> FlowOrigin {
+    FlowOrigin(rawValue: UInt16(truncatingIfNeeded: index))
+  }
+
+  /// Under whose keys they were opened.
+  @inline(__always) static func group(_ index: Int) -> FlowOrigin {
+    FlowOrigin(rawValue: 0x8000 | UInt16(truncatingIfNeeded: index))
+  }
+}
+
 /// What tells flows apart, as it stands in their packets: addresses, ports and protocol, with the place where they came in.
 struct FlowID {
   private var addresses: (UInt64, UInt64, UInt64, UInt64)
   private var rest: UInt64
 
-  @inline(__always) init(_ addresses: (UInt64, UInt64, UInt64, UInt64), rest: UInt64) {
-    self.addresses = addresses
-    self.rest = rest
+  /// - Parameters:
+  ///   - packet: of at least 20 octets (IPv4) or 40 (IPv6).
+  ///   - ports: as they stand in the packet; 0 where they do not count.
+  ///   - shape: what else its packets have in common, in 8 bits.
+  @inline(__always) init(
+    _ packet: UnsafeRawPointer, isIPv4: Bool, ports: UInt32 = 0, protocolNumber: UInt8 = 0, shape: UInt8 = 0,
+    origin: FlowOrigin
+  ) {
+    if isIPv4 {
+      addresses = (packet.loadUnaligned(fromByteOffset: IPv4Header.sourceOffset, as: UInt64.self), 0, 0, 0)
+    } else {
+      let octets = packet + IPv6Header.sourceOffset
+      addresses = (
+        octets.loadUnaligned(as: UInt64.self), octets.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+        octets.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
+        octets.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
+      )
+    }
+    rest =
+      UInt64(ports) | UInt64(protocolNumber) << 32 | UInt64(shape & 0x7F) << 40 | (isIPv4 ? 1 << 47 : 0)
+      | UInt64(origin.rawValue) << 48
   }
 
   @inline(__always) static func == (left: FlowID, right: FlowID) -> Bool {

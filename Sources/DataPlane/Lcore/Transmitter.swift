@@ -2,35 +2,50 @@ internal import CDPDK
 internal import Wire
 
 /// One lcore's way out: a buffer per port, sent as a burst when it is full or the loop comes round.
+///
+/// A pointer and no more, as the loop copies the value for every packet.
 struct Transmitter: ~Copyable {
   static var width: Int { 64 }
   /// How often a port that took only part of a burst is asked again before the rest is dropped.
-  private static let attempts = 4
+  private static var attempts: Int { 4 }
 
-  private let portCount: Int
-  private let queue: UInt16
-  private let numbers: UnsafeMutablePointer<UInt16>
-  private let buffers: UnsafeMutablePointer<TransmitBuffer>
-  private let counters: Counters
-  let capture: CaptureTap
-  private let downs: PortDowns
+  private struct Parts {
+    let portCount: Int
+    let queue: UInt16
+    let numbers: UnsafeMutablePointer<UInt16>
+    let buffers: UnsafeMutablePointer<TransmitBuffer>
+    let counters: Counters
+    let capture: CaptureTap
+    let downs: PortDowns
+  }
+
+  private let parts: UnsafeMutablePointer<Parts>
 
   init(ports: [UInt16], queue: UInt16, counters: Counters, capture: CaptureTap, downs: PortDowns) {
-    self.downs = downs
-    portCount = ports.count
-    self.queue = queue
-    self.counters = counters
-    self.capture = capture
-    numbers = .allocate(capacity: portCount)
+    let numbers = UnsafeMutablePointer<UInt16>.allocate(capacity: ports.count)
     for (index, port) in ports.enumerated() { numbers[index] = port }
-    buffers = .allocate(capacity: portCount)
-    buffers.initialize(repeating: TransmitBuffer(), count: portCount)
+    let buffers = UnsafeMutablePointer<TransmitBuffer>.allocate(capacity: ports.count)
+    buffers.initialize(repeating: TransmitBuffer(), count: ports.count)
+    parts = .allocate(capacity: 1)
+    parts.initialize(
+      to: Parts(
+        portCount: ports.count, queue: queue, numbers: numbers, buffers: buffers, counters: counters, capture: capture,
+        downs: downs))
   }
 
   deinit {
-    numbers.deallocate()
-    buffers.deallocate()
+    parts.pointee.numbers.deallocate()
+    parts.pointee.buffers.deallocate()
+    parts.deallocate()
   }
+
+  private var portCount: Int { @inline(__always) get { parts.pointee.portCount } }
+  private var queue: UInt16 { @inline(__always) get { parts.pointee.queue } }
+  private var numbers: UnsafeMutablePointer<UInt16> { @inline(__always) get { parts.pointee.numbers } }
+  private var buffers: UnsafeMutablePointer<TransmitBuffer> { @inline(__always) get { parts.pointee.buffers } }
+  private var counters: Counters { @inline(__always) get { parts.pointee.counters } }
+  private var capture: CaptureTap { @inline(__always) get { parts.pointee.capture } }
+  private var downs: PortDowns { @inline(__always) get { parts.pointee.downs } }
 
   @inline(__always) func receive(port: Int, into mbufs: UnsafeMutablePointer<Mbuf?>, count: Int) -> Int {
     let received = Int(dpdk_eth_rx_burst(numbers[port], queue, mbufs, UInt16(truncatingIfNeeded: count)))

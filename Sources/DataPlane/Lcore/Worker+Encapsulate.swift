@@ -31,9 +31,7 @@ extension Worker {
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
     let place = sealCount
     encapsulate(item, sealing: index, port: port, peer: peerIndex, hash: hash)
-    if sealCount > place, port >= 0, sealing.pointee.spread == .flow {
-      learn(place, length: item.pointee.length, sealing: sealing, port: port, hash: hash)
-    }
+    if sealCount > place, sealing.pointee.spread == .flow { learn(place, item, sealing, port: port, hash: hash) }
   }
 
   /// What chooses peer, UDP source port and flow label.

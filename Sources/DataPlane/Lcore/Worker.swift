@@ -41,6 +41,10 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let lookup: PrefixLookup
   /// Flows of clear packets whose way is known.
   var sealFlows: FlowTable<SealWay>
+  /// Addresses of packets that were opened, whose way is known.
+  var openFlows: FlowTable<OpenWay>
+  /// Per port, the last own address that a packet came for.
+  let ownAddresses: UnsafeMutablePointer<OwnAddress>
   /// Low 16 bits: the identification of outer IPv4 packets that may be fragmented.
   var identification: UInt32
   /// The last choice of a sealing that spreads by packet.
@@ -58,6 +62,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let protected: UnsafeMutablePointer<ProtectedItem>
   var protectedCount = 0
   let openItems: UnsafeMutablePointer<OpenItem>
+  let knownOpens: UnsafeMutablePointer<KnownOpen>
   let destinations: UnsafeMutablePointer<IPAddress>
   let sources: UnsafeMutablePointer<IPAddress>
   let routesTo: UnsafeMutablePointer<PrefixEntry>
@@ -97,6 +102,9 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     self.reassembler = reassembler
     lookup = PrefixLookup()
     sealFlows = FlowTable(placeBits: 11)
+    openFlows = FlowTable(placeBits: 11)
+    ownAddresses = .allocate(capacity: Counters.maxPorts)
+    ownAddresses.initialize(repeating: OwnAddress(), count: Counters.maxPorts)
     identification = UInt32.random(in: 0...UInt32.max)
     turn = UInt64.random(in: 0...UInt64.max)
     received = .allocate(capacity: Self.burst)
@@ -108,6 +116,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     sealItems = .allocate(capacity: Self.burst)
     protected = .allocate(capacity: Self.burst)
     openItems = .allocate(capacity: Self.burst)
+    knownOpens = .allocate(capacity: Self.burst)
     destinations = .allocate(capacity: Self.burst + 1)
     sources = .allocate(capacity: Self.burst + 1)
     routesTo = .allocate(capacity: Self.burst + 1)
@@ -126,6 +135,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     sealItems.deallocate()
     protected.deallocate()
     openItems.deallocate()
+    knownOpens.deallocate()
+    ownAddresses.deallocate()
     destinations.deallocate()
     sources.deallocate()
     routesTo.deallocate()
@@ -203,12 +214,17 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   @inline(never) private mutating func adopt(_ storage: UnsafeMutablePointer<SnapshotStorage>) {
     snapshot = storage
     forgetFlows()
+    opener.forgetHeaders()
     opener.dataKeys.adopt(serials: storage.pointee.serials)
     sealer.dataKeys.adopt(serials: storage.pointee.serials)
   }
 
   /// What flows know is of the snapshot, of the neighbours and of the epoch.
-  @inline(never) private mutating func forgetFlows() { sealFlows.forget() }
+  @inline(never) private mutating func forgetFlows() {
+    sealFlows.forget()
+    openFlows.forget()
+    ownAddresses.update(repeating: OwnAddress(), count: Counters.maxPorts)
+  }
 
   @inline(never) private mutating func housekeep() {
     reassembler.expire()
