@@ -43,16 +43,19 @@ struct FlowID {
       | UInt64(origin.rawValue) << 48
   }
 
+  /// Both addresses fit one word.
+  private var isIPv4: Bool { @inline(__always) get { rest >> 47 & 1 == 1 } }
+
   @inline(__always) static func == (left: FlowID, right: FlowID) -> Bool {
-    (left.addresses.0 ^ right.addresses.0) | (left.addresses.1 ^ right.addresses.1)
-      | (left.addresses.2 ^ right.addresses.2) | (left.addresses.3 ^ right.addresses.3) | (left.rest ^ right.rest) == 0
+    guard (left.addresses.0 ^ right.addresses.0) | (left.rest ^ right.rest) == 0 else { return false }
+    return left.isIPv4
+      || (left.addresses.1 ^ right.addresses.1) | (left.addresses.2 ^ right.addresses.2)
+        | (left.addresses.3 ^ right.addresses.3) == 0
   }
 
   @inline(__always) func hash(_ seed: (UInt64, UInt64)) -> UInt64 {
     var first = addresses.0 ^ seed.0
-    if addresses.1 | addresses.2 | addresses.3 != 0 {
-      first = Self.mix(Self.mix(first, addresses.1 ^ seed.1) ^ addresses.2, addresses.3 ^ seed.0)
-    }
+    if !isIPv4 { first = Self.mix(Self.mix(first, addresses.1 ^ seed.1) ^ addresses.2, addresses.3 ^ seed.0) }
     return Self.mix(first, rest ^ seed.1)
   }
 
@@ -64,8 +67,8 @@ struct FlowID {
 
 /// One lcore's flows: for each what the packets before this one showed to be right for all of them.
 ///
-/// A place has room for two flows. A flow enters when it is met the second time in a row in its place, so that flows of a
-/// packet each, however many, cost next to nothing and push nobody out. The hash is keyed at random.
+/// A place has room for two flows. When it is full, another flow enters that is not found there twice in a row, so that flows of
+/// a packet each, however many, cost little and push nobody out. The hash is keyed at random.
 struct FlowTable<Way>: ~Copyable {
   struct Flow {
     var id: FlowID
@@ -114,20 +117,21 @@ struct FlowTable<Way>: ~Copyable {
     return nil
   }
 
-  /// Takes a flow in that was not found, unless it is met the first time.
+  /// Takes in a flow that was not found: where there is room, or else the second time.
   mutating func enter(_ id: FlowID, _ way: Way) {
     let hash = id.hash(seed)
-    let number = Int(truncatingIfNeeded: hash & mask)
-    let tag = UInt32(truncatingIfNeeded: hash >> 32)
-    guard waiting[number] == tag else {
-      waiting[number] = tag
-      return
-    }
     let first = place(hash)
-    // Over one that does not count, or else over either.
-    let isFirst =
-      first.pointee.generation != generation || (first[1].generation == generation && hash >> 63 == 0)
-    (isFirst ? first : first + 1).pointee = Flow(id: id, generation: generation, way: way)
+    var flow = first.pointee.generation != generation ? first : first + 1
+    if flow.pointee.generation == generation {
+      let number = Int(truncatingIfNeeded: hash & mask)
+      let tag = UInt32(truncatingIfNeeded: hash >> 32)
+      guard waiting[number] == tag else {
+        waiting[number] = tag
+        return
+      }
+      flow = hash >> 63 == 0 ? first : first + 1
+    }
+    flow.pointee = Flow(id: id, generation: generation, way: way)
   }
 
   @inline(__always) private func place(_ hash: UInt64) -> UnsafeMutablePointer<Flow> {

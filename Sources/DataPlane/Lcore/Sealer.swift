@@ -56,7 +56,9 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
 
   /// `count` is at most `DataKeys.width`.
   @inline(__always)
-  mutating func seal(_ items: UnsafeMutablePointer<SealItem>, count: Int, board: SealingBoard) {
+  mutating func seal(
+    _ items: UnsafeMutablePointer<SealItem>, count: Int, board: SealingBoard, clock: StageClock = StageClock()
+  ) {
     dataKeys.begin()
     counter.begin()
     // Packets of one burst that have a period in common have the epoch in common. No group has the period 0.
@@ -90,12 +92,14 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
         aad: length &+ offsets.covered, memo: &form.pointee.key)
     }
     dataKeys.resolve()
+    clock.end(.keys)
     for index in 0..<count where items[index].drop == nil {
       protect(items + index, slot: dataKeys.slot(index))
       // A key for sending needs no proof from a packet before it may stay.
       dataKeys.keep(index)
     }
     dataKeys.end()
+    clock.end(.cipher)
   }
 
   /// A client has keys for some epochs only.

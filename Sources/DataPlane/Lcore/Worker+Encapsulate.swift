@@ -196,7 +196,7 @@ extension Worker {
   /// Step 6 of the clear packet's way.
   @inline(__always)
   mutating func sealPending() {
-    sealer.seal(sealItems, count: sealCount, board: board)
+    sealer.seal(sealItems, count: sealCount, board: board, clock: clock)
     var sealed = 0
     for index in 0..<sealCount {
       let done = pending[index]

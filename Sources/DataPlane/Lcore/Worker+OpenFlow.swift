@@ -134,6 +134,7 @@ extension Worker {
       received[others] = mbuf
       others &+= 1
     }
+    clock.end(.parse)
     if knownCount > 0 { finishOpening(knownCount, port: port, l3: entry.pointee.etherLength, replay: replay) }
     return others
   }
@@ -141,6 +142,7 @@ extension Worker {
   @inline(__always)
   private mutating func finishOpening(_ count: Int, port: Int, l3: Int, replay: ReplayView?) {
     opener.dataKeys.resolve()
+    clock.end(.keys)
     var opened = 0
     for index in 0..<count {
       let item = knownOpens + index
@@ -152,6 +154,7 @@ extension Worker {
       opened &+= 1
     }
     opener.dataKeys.end()
+    clock.end(.cipher)
     if opener.untracked.any { countUntracked() }
 
     var delivered = 0
@@ -166,6 +169,7 @@ extension Worker {
       }
     }
     counters.add(.opened, delivered &+ proxied)
+    clock.end(.deliver)
     if proxied > 0 { sealKnownProxied(proxied) }
     if others > 0 {
       deliverOpened(others, port: port)

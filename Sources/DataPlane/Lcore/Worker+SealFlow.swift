@@ -116,6 +116,7 @@ extension Worker {
         others &+= 1
       }
     }
+    clock.end(.parse)
     if knownCount > 0 { sealKnown(knownCount) }
     return others
   }
@@ -124,6 +125,7 @@ extension Worker {
   @inline(__always)
   mutating func sealKnown(_ count: Int) {
     for index in 0..<count { wrapKnown(known[index]) }
+    clock.end(.header)
     finishKnown()
   }
 
@@ -153,7 +155,7 @@ extension Worker {
 
   @inline(__always)
   private mutating func finishKnown() {
-    sealer.seal(sealItems, count: sealCount, board: board)
+    sealer.seal(sealItems, count: sealCount, board: board, clock: clock)
     var sealed = 0
     for index in 0..<sealCount {
       let done = known[index]

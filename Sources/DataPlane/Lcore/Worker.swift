@@ -33,6 +33,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let returned: UnsafeMutableRawPointer?
   let pool: UnsafeMutableRawPointer
   let isDedicated: Bool
+  var clock = StageClock()
 
   var opener: Opener<Engine>
   var sealer: Sealer<Engine>
@@ -176,12 +177,15 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   /// One round over all ports; the number of packets it met.
   @inline(never)
   mutating func iterate(receiving: Bool) -> Int {
+    clock.begin()
     takeSnapshot()
     if neighbours.begin() { forgetFlows() }
+    clock.end(.round)
     var total = 0
     if receiving {
       for port in 0..<view.portCount {
         let count = transmitter.receive(port: port, into: received, count: Self.burst)
+        clock.end(.receive)
         guard count > 0 else { continue }
         total &+= count
         counters.add(.received, count)
@@ -195,12 +199,14 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     }
     if let returned, !dpdk_ring_empty(returned) { total &+= takeReturned(returned) }
     transmitter.flushAll()
+    clock.end(.transmit)
     let now = dpdk_rdtsc()
     if now >= nextHousekeeping {
       nextHousekeeping = now &+ housekeepingInterval
       housekeep()
     }
     dpdk_rcu_qsbr_quiescent(qsbr, UInt32(truncatingIfNeeded: number))
+    clock.end(.round)
     return total
   }
 

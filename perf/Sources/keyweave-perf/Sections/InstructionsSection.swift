@@ -29,7 +29,7 @@ struct InstructionsSection {
     for item in cases {
       let rig = try Rig(item.kind)
       rig.feed(try rig.frames(.fixed(item.size)), isTimed: false)
-      for _ in 0..<20 { rig.gateway.step(lcore: 0) }
+      for _ in 0..<60 { rig.gateway.step(lcore: 0) }
       for _ in 0..<repeats {
         perf_count_begin()
         for _ in 0..<bursts { rig.gateway.step(lcore: 0) }
