@@ -95,10 +95,8 @@ extension SecurityHeader {
       | UInt32(coffset) << 4 | UInt32(ioffset & 0xF)
   }
 
-  /// Octets of a header with this first word, as it says of itself.
-  @inlinable @inline(__always) package static func length(_ firstWord: UInt32) -> Int {
-    Int(firstWord &>> 21 & 0x78) &+ 8
-  }
+  /// Octets of a header with this first octet, as it says of itself.
+  @inlinable @inline(__always) package static func length(_ first: UInt8) -> Int { Int(first & 0xF) &* 8 &+ 8 }
 
   /// Epoch and Counter: the last eight octets as a number.
   @inlinable package static func sequenceWord(epoch: UInt16, counter: UInt64) -> UInt64 {

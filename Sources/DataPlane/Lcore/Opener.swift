@@ -1,3 +1,4 @@
+internal import CDPDK
 internal import Keys
 internal import Wire
 
@@ -95,7 +96,7 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   var untracked = UntrackedCount()
   private let subjects: UnsafeMutablePointer<ReplaySubject>
   private let aad: UnsafeMutableRawPointer
-  private let headers = KnownHeaders()
+  private let frames = KnownFrames()
   /// The period that the burst's last known packet had, and the receiver's own epoch for it. No group has the period 0.
   private var period: UInt32 = 0
   private var own: UInt64?
@@ -210,9 +211,6 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       known?.master
       ?? (hasOptions ? group.pointee.master(namedBy: header) : group.pointee.master(reserve: header.reserve))
     guard let master = generation else { return .unknownKey }
-    if known == nil, header.variant.context != .connection {
-      remember(item.pointee, group: group, master: master)
-    }
     if hasOptions { named = Named(item: item, group: group, master: master) }
     if header.variant.context == .connection || connections.role == .client,
       !connections.admits(header, of: item.pointee.group, under: master)
@@ -240,46 +238,88 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     return nil
   }
 
+  // MARK: Packets in known frames
+
+  /// The snapshot is another.
+  mutating func forgetFrames() { frames.forget() }
+
+  /// A packet was opened: others in frames like its own come to the same group and master key. Connections are not: who is
+  /// served may differ from one to the next.
+  ///
+  /// - Parameters:
+  ///   - frame: what it came in, and `port` where.
+  ///   - ip: octets to the IP header, and `upper` to what follows it.
   @inline(never)
-  private func remember(_ item: OpenItem, group: UnsafePointer<GroupEntry>, master: MasterKey) {
-    let octets = UnsafeRawPointer(item.packet)
-    let header = KnownHeader(
-      item.header, at: octets, defaultGroup: item.defaultGroup, group: group, master: master)
-    headers.enter(header, UInt32(bigEndian: octets.loadUnaligned(as: UInt32.self)), at: octets)
+  func remember(_ item: OpenItem, in frame: UnsafeRawPointer, ip: Int, upper: Int, port: Int, keys: KeyTableView) {
+    let header = item.header
+    let layout = FrameLayout(frame, ip: ip)
+    guard header.variant.context != .connection, header.ioffset == 0, layout.upper == upper,
+      let group = keys.group(at: item.group),
+      let master = header.optionCount > 0
+        ? group.pointee.master(namedBy: header) : group.pointee.master(reserve: header.reserve)
+    else { return }
+    frames.enter(KnownFrame(frame, layout, header, group: group, master: master), frame, port: port)
   }
-
-  // MARK: Packets with known headers
-
-  /// The key table is another.
-  mutating func forgetHeaders() { headers.forget() }
 
   @inline(__always) mutating func beginKnown() {
     dataKeys.begin()
     period = 0
   }
 
-  /// Steps 1 to 7 and the request for step 8, for a packet whose header is known; its other checks are those of `check`. False,
-  /// and nothing has changed, for a packet that `open` must look at, to name its drop if nothing else.
+  /// Steps 1 to 7 and the request for step 8, for a packet in a known frame: what is left of the checks of `Worker.outerHeaders`,
+  /// `Worker.protectedPart` and `check`. False, and nothing has changed, for a packet at which those must look, to name its drop
+  /// if nothing else.
   ///
   /// Not for a client's own opener, which opens one connection.
   @inline(__always)
   mutating func recognise(
-    _ item: UnsafeMutablePointer<KnownOpen>, place: Int, source: IPAddress, count: Int, defaultGroup: Int,
-    board: SealingBoard?, replay: ReplayView?
+    _ item: UnsafeMutablePointer<KnownOpen>, _ mbuf: Mbuf, ip: Int, port: Int, place: Int, board: SealingBoard?,
+    replay: ReplayView?
   ) -> Bool {
-    let octets = UnsafeRawPointer(item.pointee.packet)
-    guard count >= SecurityHeader.minimumLength &+ SecurityHeader.icvLength else { return false }
-    let first = UInt32(bigEndian: octets.loadUnaligned(as: UInt32.self))
-    guard let known = headers.find(first, at: octets, count: count, defaultGroup: defaultGroup) else { return false }
-    let group = known.pointee.group
-    let length = known.pointee.length
-    let offsets = PayloadOffsets(word: first)
-    guard offsets.unprotected == 0, offsets.clear <= Int(group.pointee.maxCOffset) &* 4,
-      offsets.clear &+ length &+ SecurityHeader.icvLength <= count
+    let frame = UnsafeRawPointer(mbuf.data)
+    let available = mbuf.length &- ip
+    // The longest headers before the security header, and its first word.
+    guard mbuf.pointee.nb_segs == 1, available >= IPv6Header.length &+ UDPHeader.length &+ 4 else { return false }
+    // Where things lie is computed, not remembered: a processor need not wait for what was.
+    let layout = FrameLayout(frame, ip: ip)
+    let start = layout.securityHeader
+    let length = SecurityHeader.length(frame.load(fromByteOffset: start, as: UInt8.self))
+    guard start &+ length &+ SecurityHeader.icvLength <= mbuf.length,
+      let known = frames.find(frame, start: start, length: length, port: port)
     else { return false }
+    let packet = frame + ip
+    let total: Int
+    if layout.isIPv4 {
+      guard PlainPacket.hasRightChecksum(packet) else { return false }
+      total = Int(
+        UInt16(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.totalLengthOffset, as: UInt16.self)))
+      item.pointee.trafficClass = packet.load(fromByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
+    } else {
+      total =
+        IPv6Header.length
+        &+ Int(UInt16(bigEndian: packet.loadUnaligned(fromByteOffset: IPv6Header.payloadLengthOffset, as: UInt16.self)))
+      item.pointee.trafficClass = UInt8(
+        truncatingIfNeeded: UInt16(bigEndian: packet.loadUnaligned(as: UInt16.self)) >> 4)
+    }
+    var count = total &- (layout.upper &- ip)
+    guard total <= available else { return false }
+    if layout.isUDP {
+      let datagram = Int(
+        UInt16(
+          bigEndian: frame.loadUnaligned(fromByteOffset: layout.upper &+ UDPHeader.lengthOffset, as: UInt16.self)))
+      guard datagram <= count else { return false }
+      count = datagram &- UDPHeader.length
+    }
+
+    let header = UnsafeMutableRawPointer(mutating: frame) + start
+    let octets = UnsafeRawPointer(header)
+    let group = known.pointee.group
+    let clear = Int(UInt16(bigEndian: octets.loadUnaligned(fromByteOffset: 2, as: UInt16.self)) &>> 2 & 0x3FC)
+    guard clear <= Int(group.pointee.maxCOffset) &* 4, clear &+ length &+ SecurityHeader.icvLength <= count else {
+      return false
+    }
     let sequence = UInt64(
-      bigEndian: octets.loadUnaligned(
-        fromByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self))
+      bigEndian: octets.loadUnaligned(fromByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self))
     let epoch = UInt16(truncatingIfNeeded: sequence >> 48)
     if let board {
       if group.pointee.epochPeriod != period {
@@ -293,6 +333,11 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       variant.isWide
       ? UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt64.self))
       : UInt64(UInt32(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt32.self)))
+    var source = IPAddress(high: 0, low: 0)
+    if variant.context == .sourceAddress {
+      source = layout.source(of: frame)
+      guard layout.isIPv4 || !source.isIPv4 else { return false }
+    }
     if let replay {
       subjects[place] = replay.subject(
         SecurityHeader(variant: variant, id: id, epoch: epoch, counter: sequence & 0xFFFF_FFFF_FFFF),
@@ -305,19 +350,19 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
         }
       }
     }
+    item.pointee.mbuf = mbuf
+    item.pointee.packet = header
     item.pointee.known = known
     item.pointee.id = id
     item.pointee.sequence = sequence
     item.pointee.payloadLength = count &- length &- SecurityHeader.icvLength
-    item.pointee.clear = offsets.clear
-    let isSameSender =
-      known.pointee.sender.id == id && (variant.context != .sourceAddress || known.pointee.sender.source == source)
+    item.pointee.clear = clear
+    let isSameSender = known.pointee.sender.id == id && known.pointee.sender.source == source
     if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) { return true }
-    if !isSameSender { known.pointee.sender = KnownHeader.Sender(id: id, source: source) }
+    if !isSameSender { known.pointee.sender = KnownFrame.Sender(id: id, source: source) }
     dataKeys.request(
       place, DataKeyRequest(variant: variant, id: id, epoch: epoch, source: source), master: known.pointee.master,
-      text: item.pointee.payloadLength &- offsets.clear, aad: length &+ offsets.clear,
-      memo: &known.pointee.sender.key)
+      text: item.pointee.payloadLength &- clear, aad: length &+ clear, memo: &known.pointee.sender.key)
     return true
   }
 

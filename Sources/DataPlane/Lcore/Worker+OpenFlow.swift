@@ -4,29 +4,19 @@ internal import Wire
 
 /// The way of what hosts of a group send to a host, as the packets between them so far went it (`Worker+Deliver`).
 struct OpenWay {
+  /// Octets of the largest packet.
   var mtu: UInt16
   var port: UInt16
-  var mac: MACAddress
+  /// The Ethernet header without its tag and type, as it stands in a frame: octets 0 to 7, 8 to 11.
+  var stations: (UInt64, UInt32)
 }
 
-/// An address of the gateway's own.
-struct OwnAddress {
-  var address = IPAddress(high: 0, low: 0)
-  /// Whether packets to it are IPv4, which an IPv4-mapped address does not tell; no packet is for the address that is made
-  /// without arguments.
-  var isIPv4 = true
-
-  @inline(__always) func takes(_ packet: PlainCarrier) -> Bool {
-    packet.isIPv4 == isIPv4 && packet.destination == address
-  }
-}
-
-/// A protected packet whose header is known, on its way through `Opener`.
+/// A protected packet in a known frame, on its way through `Opener`.
 struct KnownOpen {
   var mbuf: Mbuf
   /// The security header's first octet.
   var packet: UnsafeMutableRawPointer
-  var known: UnsafeMutablePointer<KnownHeader>
+  var known: UnsafeMutablePointer<KnownFrame>
   var id: UInt64 = 0
   /// Epoch and Counter.
   var sequence: UInt64 = 0
@@ -36,70 +26,7 @@ struct KnownOpen {
   var trafficClass: UInt8
 }
 
-/// The outer headers of a packet to our UDP port or IP protocol without options, extension headers or fragments.
-struct PlainCarrier {
-  let isIPv4: Bool
-  let trafficClass: UInt8
-  let source: IPAddress
-  let destination: IPAddress
-  /// Octets from the IP header to the security header, and from there to the end of the ICV.
-  let offset: Int
-  let count: Int
-
-  /// The checks are those of `Worker.outerHeaders` and `protectedPart`.
-  @inline(__always)
-  init?(_ packet: UnsafeRawPointer, available: Int, udpPort: UInt16) {
-    let start: Int
-    let length: Int
-    let protocolNumber: UInt8
-    isIPv4 = packet.load(as: UInt8.self) >> 4 == 4
-    let first = UInt64(bigEndian: packet.loadUnaligned(as: UInt64.self))
-    if isIPv4 {
-      start = IPv4Header.minimumLength
-      guard available >= start &+ UDPHeader.length else { return nil }
-      let second = UInt64(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.ttlOffset, as: UInt64.self))
-      guard PlainPacket.isPlain(first, second, packet) else { return nil }
-      length = Int(truncatingIfNeeded: first >> 32 & 0xFFFF)
-      trafficClass = UInt8(truncatingIfNeeded: first >> 48)
-      protocolNumber = UInt8(truncatingIfNeeded: second >> 48)
-      source = IPAddress(ipv4: UInt32(truncatingIfNeeded: second))
-      destination = IPAddress(
-        ipv4: UInt32(
-          bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.destinationOffset, as: UInt32.self)))
-    } else {
-      start = IPv6Header.length
-      guard available >= start &+ UDPHeader.length, first >> 60 == 6 else { return nil }
-      length = IPv6Header.length &+ Int(truncatingIfNeeded: first >> 16 & 0xFFFF)
-      trafficClass = UInt8(truncatingIfNeeded: first >> 52)
-      protocolNumber = UInt8(truncatingIfNeeded: first >> 8)
-      source = Self.address(packet + IPv6Header.sourceOffset)
-      destination = Self.address(packet + IPv6Header.destinationOffset)
-      guard !source.isIPv4 else { return nil }
-    }
-    guard length <= available, length >= start &+ UDPHeader.length else { return nil }
-    if protocolNumber == IPProtocol.udp {
-      let header = UInt64(bigEndian: packet.loadUnaligned(fromByteOffset: start, as: UInt64.self))
-      let datagram = Int(truncatingIfNeeded: header >> 16 & 0xFFFF)
-      guard UInt16(truncatingIfNeeded: header >> 32) == udpPort, datagram >= UDPHeader.length,
-        datagram <= length &- start
-      else { return nil }
-      offset = start &+ UDPHeader.length
-      count = datagram &- UDPHeader.length
-    } else {
-      guard protocolNumber == IPProtocol.statelessEESP else { return nil }
-      offset = start
-      count = length &- start
-    }
-  }
-
-  @inline(__always) private static func address(_ octets: UnsafeRawPointer) -> IPAddress {
-    IPAddress(
-      high: UInt64(bigEndian: octets.loadUnaligned(as: UInt64.self)),
-      low: UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-  }
-}
-
-/// Protected packets with known headers are opened without asking anew, and then, where the way between their hosts is known,
+/// Protected packets in known frames are opened without asking anew, and then, where the way between their hosts is known,
 /// delivered; step by step for the whole burst, as `sealKnown` does it. Whatever is not as it was leaves at the point where it
 /// differs: before it is opened to `openBurst`, after that to `deliverOpened`.
 extension Worker {
@@ -107,35 +34,23 @@ extension Worker {
   @inline(__always)
   mutating func openKnown(_ count: Int, port: Int) -> Int {
     guard state.connections.role != .client else { return count }
-    let entry = view.ports + port
+    let ip = view.ports[port].etherLength
     let replay = state.replay
     opener.beginKnown()
     var others = 0
     var knownCount = 0
     for index in 0..<count {
       guard let mbuf = received[index] else { continue }
-      if let l3 = entry.pointee.plainOffset(mbuf),
-        let carrier = PlainCarrier(
-          UnsafeRawPointer(mbuf.data + l3), available: mbuf.length &- l3, udpPort: entry.pointee.udpPort),
-        ownAddresses[port].takes(carrier)
-      {
-        let item = knownOpens + knownCount
-        item.pointee.mbuf = mbuf
-        item.pointee.packet = mbuf.data + l3 + carrier.offset
-        item.pointee.trafficClass = carrier.trafficClass
-        if opener.recognise(
-          item, place: knownCount, source: carrier.source, count: carrier.count,
-          defaultGroup: Int(entry.pointee.defaultGroup), board: openBoard, replay: replay)
-        {
-          knownCount &+= 1
-          continue
-        }
+      let item = knownOpens + knownCount
+      if opener.recognise(item, mbuf, ip: ip, port: port, place: knownCount, board: openBoard, replay: replay) {
+        knownCount &+= 1
+        continue
       }
       received[others] = mbuf
       others &+= 1
     }
     clock.end(.parse)
-    if knownCount > 0 { finishOpening(knownCount, port: port, l3: entry.pointee.etherLength, replay: replay) }
+    if knownCount > 0 { finishOpening(knownCount, port: port, l3: ip, replay: replay) }
     return others
   }
 
@@ -181,15 +96,23 @@ extension Worker {
 
   @inline(__always)
   private mutating func deliverKnown(_ item: UnsafePointer<KnownOpen>, proxied: Int) -> Delivery {
+    let payload = item.pointee.packet + item.pointee.known.pointee.length
+    return payload.load(as: UInt8.self) >> 4 == 4
+      ? deliverKnown(item, payload, isIPv4: true, proxied: proxied)
+      : deliverKnown(item, payload, isIPv4: false, proxied: proxied)
+  }
+
+  @inline(__always)
+  private mutating func deliverKnown(
+    _ item: UnsafePointer<KnownOpen>, _ payload: UnsafeMutableRawPointer, isIPv4: Bool, proxied: Int
+  ) -> Delivery {
     let mbuf = item.pointee.mbuf
     let group = item.pointee.known.pointee.group.pointee.index
-    let payload = item.pointee.packet + item.pointee.known.pointee.length
     let available = item.pointee.payloadLength
     // The outer header met congestion, or the packet is our own come back.
     guard item.pointee.trafficClass & 3 == 0, available >= IPv4Header.minimumLength,
       !state.own[group].sealed(item.pointee.known.pointee.variant, id: item.pointee.id, counter: item.pointee.sequence)
     else { return .other }
-    let isIPv4 = payload.load(as: UInt8.self) >> 4 == 4
     let first = UInt64(bigEndian: payload.loadUnaligned(as: UInt64.self))
     let length: Int
     if isIPv4 {
@@ -211,8 +134,9 @@ extension Worker {
         from: payload - mbuf.data, count: length, front: etherLength, back: 0)
       guard isReframed else { return .other }
       let frame = mbuf.data
-      Self.writeEthernet(entry, isIPv4: isIPv4, at: frame)
-      Self.store(way.pointee.mac, at: frame)
+      frame.storeBytes(of: way.pointee.stations.0, as: UInt64.self)
+      frame.storeBytes(of: way.pointee.stations.1, toByteOffset: 8, as: UInt32.self)
+      Self.writeType(entry, isIPv4: isIPv4, at: frame + EthernetHeader.typeOffset)
       var bytes = UnsafeMutableRawBufferPointer(start: frame + etherLength, count: length).mutableBytes
       if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
       counters.opened(group: group)
@@ -267,8 +191,13 @@ extension Worker {
       let mac = neighbours.mac(
         of: route.pointee.nextHop.isUnspecified ? destination : route.pointee.nextHop, port: port)
     else { return }
+    let own = view.ports[port].mac.rawValue
     openFlows.enter(
       FlowID(packet, isIPv4: isIPv4, origin: .group(group)),
-      OpenWay(mtu: view.ports[port].mtu, port: UInt16(truncatingIfNeeded: port), mac: mac))
+      OpenWay(
+        mtu: view.ports[port].mtu, port: UInt16(truncatingIfNeeded: port),
+        stations: (
+          (mac.rawValue << 16 | own >> 32).bigEndian, UInt32(truncatingIfNeeded: own).bigEndian
+        )))
   }
 }

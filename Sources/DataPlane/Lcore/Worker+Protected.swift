@@ -54,7 +54,6 @@ extension Worker {
           passUnprotected(item.pointee, to: route, port: port)
           continue
         }
-        ownAddresses[port] = OwnAddress(address: item.pointee.destination, isIPv4: item.pointee.isIPv4)
       }
       guard let place = protectedPart(item.pointee, udpPort: udpPort) else {
         takeUnprotected(item.pointee, port: port)
@@ -74,8 +73,19 @@ extension Worker {
       openItems, count: openCount, keys: state.keys, board: openBoard, connections: state.connections,
       replay: state.replay)
     if opener.untracked.any { countUntracked() }
+    if !isBump { learnFrames(openCount, port: port) }
     deliverOpened(openCount, port: port)
     if sealCount > 0 { sealProxied() }
+  }
+
+  @inline(never)
+  private mutating func learnFrames(_ count: Int, port: Int) {
+    for index in 0..<count where openItems[index].drop == nil {
+      let item = protected[index]
+      opener.remember(
+        openItems[index], in: UnsafeRawPointer(item.mbuf.data), ip: item.l3, upper: item.upper, port: port,
+        keys: state.keys)
+    }
   }
 
   @inline(never)

@@ -45,7 +45,9 @@ struct PlainPacket {
       start = IPv4Header.minimumLength
       guard available >= start &+ UDPHeader.length else { return nil }
       let second = UInt64(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.ttlOffset, as: UInt64.self))
-      guard Self.isPlain(first, second, packet), second >> 56 > 1 else { return nil }
+      guard first >> 56 == 0x45, UInt16(truncatingIfNeeded: first) & 0x3FFF == 0, second >> 56 > 1,
+        Self.hasRightChecksum(packet)
+      else { return nil }
       length = Int(truncatingIfNeeded: first >> 32 & 0xFFFF)
       trafficClass = UInt8(truncatingIfNeeded: first >> 48)
       mayFragment = UInt16(truncatingIfNeeded: first) & IPv4Header.dontFragment == 0
@@ -77,15 +79,15 @@ struct PlainPacket {
       protocolNumber: protocolNumber, shape: size, origin: origin)
   }
 
-  /// Whether an IPv4 header has no options, is no fragment's and has the right checksum.
-  ///
-  /// - Parameters:
-  ///   - first: its first eight octets, and `second` those after.
+  /// Whether the checksum of an IPv4 header without options is right.
   @inline(__always)
-  static func isPlain(_ first: UInt64, _ second: UInt64, _ packet: UnsafeRawPointer) -> Bool {
-    let last = UInt32(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.destinationOffset, as: UInt32.self))
+  static func hasRightChecksum(_ packet: UnsafeRawPointer) -> Bool {
+    let first = packet.loadUnaligned(as: UInt64.self)
+    let second = packet.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+    let last = packet.loadUnaligned(fromByteOffset: IPv4Header.destinationOffset, as: UInt32.self)
+    // In whatever order of octets: ones' complement sums are the same, but for the order (RFC 1071, section 2).
     let sum = (first >> 32) &+ (first & 0xFFFF_FFFF) &+ (second >> 32) &+ (second & 0xFFFF_FFFF) &+ UInt64(last)
-    return first >> 56 == 0x45 && UInt16(truncatingIfNeeded: first) & 0x3FFF == 0 && Checksum.fold(sum) == 0xFFFF
+    return Checksum.fold(sum) == 0xFFFF
   }
 }
 

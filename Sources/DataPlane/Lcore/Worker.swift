@@ -44,8 +44,6 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   var sealFlows: FlowTable<SealWay>
   /// Addresses of packets that were opened, whose way is known.
   var openFlows: FlowTable<OpenWay>
-  /// Per port, the last own address that a packet came for.
-  let ownAddresses: UnsafeMutablePointer<OwnAddress>
   /// Low 16 bits: the identification of outer IPv4 packets that may be fragmented.
   var identification: UInt32
   /// The last choice of a sealing that spreads by packet.
@@ -104,8 +102,6 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     lookup = PrefixLookup()
     sealFlows = FlowTable(placeBits: 11)
     openFlows = FlowTable(placeBits: 11)
-    ownAddresses = .allocate(capacity: Counters.maxPorts)
-    ownAddresses.initialize(repeating: OwnAddress(), count: Counters.maxPorts)
     identification = UInt32.random(in: 0...UInt32.max)
     turn = UInt64.random(in: 0...UInt64.max)
     received = .allocate(capacity: Self.burst)
@@ -137,7 +133,6 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     protected.deallocate()
     openItems.deallocate()
     knownOpens.deallocate()
-    ownAddresses.deallocate()
     destinations.deallocate()
     sources.deallocate()
     routesTo.deallocate()
@@ -220,7 +215,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   @inline(never) private mutating func adopt(_ storage: UnsafeMutablePointer<SnapshotStorage>) {
     snapshot = storage
     forgetFlows()
-    opener.forgetHeaders()
+    opener.forgetFrames()
     opener.dataKeys.adopt(serials: storage.pointee.serials)
     sealer.dataKeys.adopt(serials: storage.pointee.serials)
   }
@@ -229,7 +224,6 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   @inline(never) private mutating func forgetFlows() {
     sealFlows.forget()
     openFlows.forget()
-    ownAddresses.update(repeating: OwnAddress(), count: Counters.maxPorts)
   }
 
   @inline(never) private mutating func housekeep() {
@@ -340,8 +334,15 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     _ port: UnsafePointer<PortEntry>, isIPv4: Bool, at place: UnsafeMutableRawPointer
   ) {
     store(.zero, at: place)
-    store(port.pointee.mac, at: place + 6)
-    var type = place + 12
+    store(port.pointee.mac, at: place + EthernetHeader.sourceOffset)
+    writeType(port, isIPv4: isIPv4, at: place + EthernetHeader.typeOffset)
+  }
+
+  /// Writes tag and type.
+  @inline(__always) static func writeType(
+    _ port: UnsafePointer<PortEntry>, isIPv4: Bool, at place: UnsafeMutableRawPointer
+  ) {
+    var type = place
     if port.pointee.vlan != PortEntry.untagged {
       type.storeBytes(of: (UInt32(EtherType.vlan) << 16 | UInt32(port.pointee.vlan)).bigEndian, as: UInt32.self)
       type += 4

@@ -1,0 +1,185 @@
+internal import CDPDK
+internal import Keys
+internal import Wire
+
+/// What came of a frame's headers up to the payload: that it is for this gateway, which group it names, under which master key.
+/// Frames with the same headers, but for the fields that each packet has for itself, come to the same.
+struct KnownFrame {
+  private typealias Vector = SIMD2<UInt64>
+  /// The longest headers: a tagged frame's, 18; IPv6, 40; UDP, 8; security header, 128.
+  private static var most: Int { 13 }
+
+  /// Vectors of 16 octets that are compared; 0: nothing is known.
+  private var count: Int
+  /// The octets that every frame has, and which of their bits count.
+  private var octets: InlineArray<13, Vector>
+  private var mask: InlineArray<13, Vector>
+  fileprivate let start: Int
+  /// Octets of the security header.
+  private(set) var length: Int
+  private(set) var variant: Variant
+  private(set) var group: UnsafePointer<GroupEntry>
+  private(set) var master: MasterKey
+  /// The last sender's key.
+  var sender = Sender()
+
+  struct Sender {
+    var id: UInt64 = 0
+    var source = IPAddress(high: 0, low: 0)
+    var key = KeyMemo()
+  }
+
+  /// Of a frame whose packet was opened.
+  init(
+    _ frame: UnsafeRawPointer, _ layout: FrameLayout, _ header: SecurityHeader, group: UnsafePointer<GroupEntry>,
+    master: MasterKey
+  ) {
+    start = layout.securityHeader
+    length = Int(header.length)
+    variant = header.variant
+    self.group = group
+    self.master = master
+    octets = InlineArray(repeating: Vector())
+    mask = InlineArray(repeating: Vector())
+    let end = layout.securityHeader &+ length
+    count = min((end &+ 15) >> 4, Self.most)
+    let bits = Self.mask(layout, header)
+    for index in 0..<count {
+      octets[index] = frame.loadUnaligned(fromByteOffset: 16 &* index, as: Vector.self)
+      mask[index] = bits.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 16 &* index, as: Vector.self) }
+    }
+  }
+
+  /// All bits count but those of the fields that are looked at in each packet, or that nobody looks at.
+  private static func mask(_ layout: FrameLayout, _ header: SecurityHeader) -> [UInt8] {
+    let end = layout.securityHeader &+ Int(header.length)
+    var mask = [UInt8](repeating: 0xFF, count: end) + [UInt8](repeating: 0, count: 16)
+    func free(_ from: Int, _ count: Int) { for place in from..<from &+ count { mask[place] = 0 } }
+    free(EthernetHeader.sourceOffset, 6)
+    // A tag's priority.
+    if layout.ip == 18 { mask[14] = 0x0F }
+    if layout.isIPv4 {
+      free(layout.ip &+ IPv4Header.trafficClassOffset, 5)
+      // All but "don't fragment" and the bit before it.
+      mask[layout.ip &+ IPv4Header.fragmentOffset] = 0x3F
+      free(layout.ip &+ IPv4Header.ttlOffset, 1)
+      free(layout.ip &+ IPv4Header.checksumOffset, 6)
+    } else {
+      mask[layout.ip] = 0xF0
+      free(layout.ip &+ 1, 5)
+      free(layout.ip &+ IPv6Header.hopLimitOffset, 1)
+      free(layout.ip &+ IPv6Header.sourceOffset, 16)
+    }
+    if layout.isUDP {
+      free(layout.upper, 2)
+      free(layout.upper &+ UDPHeader.lengthOffset, 4)
+    }
+    let place = layout.securityHeader
+    // Reserve with options; COffset. IOffset is 0.
+    if header.optionCount > 0 {
+      mask[place &+ 1] = 0xF0
+      mask[place &+ 2] = 0
+    } else {
+      mask[place &+ 2] = 0xF0
+    }
+    mask[place &+ 3] = 0x0F
+    free(place &+ SecurityHeader.idOffset, header.variant.idLength)
+    free(end &- SecurityHeader.sequenceLength, SecurityHeader.sequenceLength)
+    return mask
+  }
+
+  /// By pointer: to read one of the vectors, the compiler would copy all.
+  ///
+  /// - Parameter frame: so many octets as the headers have and 16 more.
+  @inline(__always)
+  static func isLike(_ known: UnsafePointer<KnownFrame>, _ frame: UnsafeRawPointer) -> Bool {
+    let octets = UnsafeRawPointer(known) + (MemoryLayout<KnownFrame>.offset(of: \.octets) ?? 0)
+    let mask = UnsafeRawPointer(known) + (MemoryLayout<KnownFrame>.offset(of: \.mask) ?? 0)
+    let end = 16 &* known.pointee.count
+    guard end > 0 else { return false }
+    var difference = Vector()
+    var offset = 0
+    while offset < end {
+      let found = frame.loadUnaligned(fromByteOffset: offset, as: Vector.self)
+      difference |=
+        (found ^ octets.load(fromByteOffset: offset, as: Vector.self))
+        & mask.load(fromByteOffset: offset, as: Vector.self)
+      offset &+= 16
+    }
+    return difference.x | difference.y == 0
+  }
+}
+
+/// Where the headers of a frame lie that has neither IPv4 options nor extension headers.
+struct FrameLayout {
+  /// Octets from the frame's first to its IP header.
+  let ip: Int
+  let isIPv4: Bool
+  let isUDP: Bool
+
+  /// As it would be, if it is such a frame; 20 octets at least from the IP header on.
+  @inline(__always) init(_ frame: UnsafeRawPointer, ip: Int) {
+    self.ip = ip
+    isIPv4 = frame.load(fromByteOffset: ip, as: UInt8.self) >> 4 == 4
+    let place = ip &+ (isIPv4 ? IPv4Header.protocolOffset : IPv6Header.nextHeaderOffset)
+    isUDP = frame.load(fromByteOffset: place, as: UInt8.self) == IPProtocol.udp
+  }
+
+  var upper: Int { @inline(__always) get { ip &+ (isIPv4 ? IPv4Header.minimumLength : IPv6Header.length) } }
+  var securityHeader: Int { @inline(__always) get { upper &+ (isUDP ? UDPHeader.length : 0) } }
+
+  @inline(__always) func source(of frame: UnsafeRawPointer) -> IPAddress {
+    if isIPv4 {
+      let address = frame.loadUnaligned(fromByteOffset: ip &+ IPv4Header.sourceOffset, as: UInt32.self)
+      return IPAddress(ipv4: UInt32(bigEndian: address))
+    }
+    let octets = frame + ip + IPv6Header.sourceOffset
+    return IPAddress(
+      high: UInt64(bigEndian: octets.loadUnaligned(as: UInt64.self)),
+      low: UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+  }
+}
+
+/// One lcore's known frames. They are of one snapshot: with it they are forgotten.
+struct KnownFrames: ~Copyable {
+  private static var placeBits: UInt64 { 5 }
+  private let places: UnsafeMutablePointer<KnownFrame>
+
+  init() {
+    let octets = MemoryLayout<KnownFrame>.stride << Self.placeBits
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: octets, alignment: 64)
+    places = memory.bindMemory(to: KnownFrame.self, capacity: 1 << Self.placeBits)
+    forget()
+  }
+
+  deinit { UnsafeMutableRawPointer(places).deallocate() }
+
+  func forget() {
+    UnsafeMutableRawPointer(places).initializeMemory(
+      as: UInt8.self, repeating: 0, count: MemoryLayout<KnownFrame>.stride << Self.placeBits)
+  }
+
+  /// What is known of frames like this one.
+  ///
+  /// - Parameters:
+  ///   - start: octets from the frame's first to the security header.
+  ///   - length: octets of the security header, at least; 16 more follow.
+  ///   - port: where it came in.
+  @inline(__always)
+  func find(_ frame: UnsafeRawPointer, start: Int, length: Int, port: Int) -> UnsafeMutablePointer<KnownFrame>? {
+    let known = place(frame + start, length, port)
+    return KnownFrame.isLike(known, frame) ? known : nil
+  }
+
+  func enter(_ frame: KnownFrame, _ octets: UnsafeRawPointer, port: Int) {
+    place(octets + frame.start, frame.length, port).pointee = frame
+  }
+
+  /// By the security header's length and, where there are options, the end of the last root key's ID.
+  @inline(__always)
+  private func place(_ header: UnsafeRawPointer, _ length: Int, _ port: Int) -> UnsafeMutablePointer<KnownFrame> {
+    let last = length >= 40 ? header.loadUnaligned(fromByteOffset: length &- 16, as: UInt64.self) : 0
+    let hash = (last ^ UInt64(truncatingIfNeeded: port &<< 8 | length)) &* 0x9E37_79B9_7F4A_7C15
+    return places + Int(truncatingIfNeeded: hash >> (64 &- Self.placeBits))
+  }
+}
