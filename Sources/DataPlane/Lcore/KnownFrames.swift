@@ -14,8 +14,9 @@ struct KnownFrame {
   /// The octets that every frame has, and which of their bits count.
   private var octets: InlineArray<13, Vector>
   private var mask: InlineArray<13, Vector>
-  fileprivate let start: Int
-  /// Octets of the security header.
+  private(set) var layout: FrameLayout
+  /// Octets from the frame's first to the security header, and of that header.
+  private(set) var start: Int
   private(set) var length: Int
   private(set) var variant: Variant
   private(set) var group: UnsafePointer<GroupEntry>
@@ -34,6 +35,7 @@ struct KnownFrame {
     _ frame: UnsafeRawPointer, _ layout: FrameLayout, _ header: SecurityHeader, group: UnsafePointer<GroupEntry>,
     master: MasterKey
   ) {
+    self.layout = layout
     start = layout.securityHeader
     length = Int(header.length)
     variant = header.variant
@@ -88,25 +90,41 @@ struct KnownFrame {
     return mask
   }
 
+  /// The headers of nearly all frames: no tag, IPv4, UDP, one option.
+  private static var usual: Int { 6 }
+
   /// By pointer: to read one of the vectors, the compiler would copy all.
   ///
-  /// - Parameter frame: so many octets as the headers have and 16 more.
+  /// - Parameter available: octets of the frame.
   @inline(__always)
-  static func isLike(_ known: UnsafePointer<KnownFrame>, _ frame: UnsafeRawPointer) -> Bool {
+  static func isLike(_ known: UnsafePointer<KnownFrame>, _ frame: UnsafeRawPointer, available: Int) -> Bool {
+    guard known.pointee.start &+ known.pointee.length &+ SecurityHeader.icvLength <= available,
+      known.pointee.count > 0
+    else { return false }
+    guard known.pointee.count <= usual, available >= 16 &* usual else { return isLikeInAll(known, frame) }
+    // What a frame has beyond the headers has no bit in the mask.
+    let difference =
+      difference(known, frame, 0) | difference(known, frame, 16) | difference(known, frame, 32)
+      | difference(known, frame, 48) | difference(known, frame, 64) | difference(known, frame, 80)
+    return difference.x | difference.y == 0
+  }
+
+  @inline(never)
+  private static func isLikeInAll(_ known: UnsafePointer<KnownFrame>, _ frame: UnsafeRawPointer) -> Bool {
+    var difference = Vector()
+    for index in 0..<known.pointee.count { difference |= Self.difference(known, frame, 16 &* index) }
+    return difference.x | difference.y == 0
+  }
+
+  @inline(__always)
+  private static func difference(
+    _ known: UnsafePointer<KnownFrame>, _ frame: UnsafeRawPointer, _ offset: Int
+  ) -> Vector {
     let octets = UnsafeRawPointer(known) + (MemoryLayout<KnownFrame>.offset(of: \.octets) ?? 0)
     let mask = UnsafeRawPointer(known) + (MemoryLayout<KnownFrame>.offset(of: \.mask) ?? 0)
-    let end = 16 &* known.pointee.count
-    guard end > 0 else { return false }
-    var difference = Vector()
-    var offset = 0
-    while offset < end {
-      let found = frame.loadUnaligned(fromByteOffset: offset, as: Vector.self)
-      difference |=
-        (found ^ octets.load(fromByteOffset: offset, as: Vector.self))
-        & mask.load(fromByteOffset: offset, as: Vector.self)
-      offset &+= 16
-    }
-    return difference.x | difference.y == 0
+    let found = frame.loadUnaligned(fromByteOffset: offset, as: Vector.self)
+    return (found ^ octets.load(fromByteOffset: offset, as: Vector.self))
+      & mask.load(fromByteOffset: offset, as: Vector.self)
   }
 }
 
@@ -144,31 +162,54 @@ struct FrameLayout {
 struct KnownFrames: ~Copyable {
   private static var placeBits: UInt64 { 5 }
   private let places: UnsafeMutablePointer<KnownFrame>
+  /// By port; before the first, one of which nothing is known.
+  private let latest: UnsafeMutablePointer<UnsafeMutablePointer<KnownFrame>>
 
   init() {
     let octets = MemoryLayout<KnownFrame>.stride << Self.placeBits
     let memory = UnsafeMutableRawPointer.allocate(byteCount: octets, alignment: 64)
     places = memory.bindMemory(to: KnownFrame.self, capacity: 1 << Self.placeBits)
+    latest = .allocate(capacity: Counters.maxPorts)
+    latest.initialize(repeating: places, count: Counters.maxPorts)
     forget()
   }
 
-  deinit { UnsafeMutableRawPointer(places).deallocate() }
+  deinit {
+    UnsafeMutableRawPointer(places).deallocate()
+    latest.deallocate()
+  }
 
   func forget() {
     UnsafeMutableRawPointer(places).initializeMemory(
       as: UInt8.self, repeating: 0, count: MemoryLayout<KnownFrame>.stride << Self.placeBits)
   }
 
-  /// What is known of frames like this one.
+  /// What is known of frames like this one: most often what was known of the last.
   ///
   /// - Parameters:
-  ///   - start: octets from the frame's first to the security header.
-  ///   - length: octets of the security header, at least; 16 more follow.
+  ///   - ip: octets from the frame's first to its IP header.
+  ///   - available: octets of the frame.
   ///   - port: where it came in.
   @inline(__always)
-  func find(_ frame: UnsafeRawPointer, start: Int, length: Int, port: Int) -> UnsafeMutablePointer<KnownFrame>? {
+  func find(_ frame: UnsafeRawPointer, ip: Int, available: Int, port: Int) -> UnsafeMutablePointer<KnownFrame>? {
+    let last = latest[port]
+    if KnownFrame.isLike(last, frame, available: available) { return last }
+    return search(frame, ip: ip, available: available, port: port)
+  }
+
+  @inline(never)
+  private func search(
+    _ frame: UnsafeRawPointer, ip: Int, available: Int, port: Int
+  ) -> UnsafeMutablePointer<KnownFrame>? {
+    // The longest headers before the security header, and its first word.
+    guard available >= ip &+ IPv6Header.length &+ UDPHeader.length &+ 4 else { return nil }
+    let start = FrameLayout(frame, ip: ip).securityHeader
+    let length = SecurityHeader.length(frame.load(fromByteOffset: start, as: UInt8.self))
+    guard start &+ length &+ SecurityHeader.icvLength <= available else { return nil }
     let known = place(frame + start, length, port)
-    return KnownFrame.isLike(known, frame) ? known : nil
+    guard KnownFrame.isLike(known, frame, available: available) else { return nil }
+    latest[port] = known
+    return known
   }
 
   func enter(_ frame: KnownFrame, _ octets: UnsafeRawPointer, port: Int) {

@@ -278,15 +278,12 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   ) -> Bool {
     let frame = UnsafeRawPointer(mbuf.data)
     let available = mbuf.length &- ip
-    // The longest headers before the security header, and its first word.
-    guard mbuf.pointee.nb_segs == 1, available >= IPv6Header.length &+ UDPHeader.length &+ 4 else { return false }
-    // Where things lie is computed, not remembered: a processor need not wait for what was.
-    let layout = FrameLayout(frame, ip: ip)
-    let start = layout.securityHeader
-    let length = SecurityHeader.length(frame.load(fromByteOffset: start, as: UInt8.self))
-    guard start &+ length &+ SecurityHeader.icvLength <= mbuf.length,
-      let known = frames.find(frame, start: start, length: length, port: port)
+    guard mbuf.pointee.nb_segs == 1,
+      let known = frames.find(frame, ip: ip, available: mbuf.length, port: port)
     else { return false }
+    let layout = known.pointee.layout
+    let start = known.pointee.start
+    let length = known.pointee.length
     let packet = frame + ip
     let total: Int
     if layout.isIPv4 {

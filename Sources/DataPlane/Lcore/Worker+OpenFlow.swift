@@ -24,11 +24,18 @@ struct KnownOpen {
   var payloadLength = 0
   var clear = 0
   var trafficClass: UInt8
+
+  // Of the opened packet.
+  var isIPv4 = true
+  var isProxied = false
+  /// Octets.
+  var length = 0
+  var openWay: UnsafeMutablePointer<OpenWay>?
 }
 
 /// Protected packets in known frames are opened without asking anew, and then, where the way between their hosts is known,
 /// delivered; step by step for the whole burst, as `sealKnown` does it. Whatever is not as it was leaves at the point where it
-/// differs: before it is opened to `openBurst`, after that to `deliverOpened`.
+/// differs: before it is opened to `openBurst`, which comes after, after that to `deliverOpened`, in its turn.
 extension Worker {
   /// Opens the packets of a burst that are known. The others stay in `received`, in their order; gives their number.
   @inline(__always)
@@ -72,47 +79,61 @@ extension Worker {
     clock.end(.cipher)
     if opener.untracked.any { countUntracked() }
 
-    var delivered = 0
+    for index in 0..<opened { findWay(index) }
     var proxied = 0
     var others = 0
-    for index in 0..<opened {
-      switch deliverKnown(knownOpens + index, proxied: proxied) {
-      case .delivered: delivered &+= 1
-      case .proxied: proxied &+= 1
-      case .other:
-        if leaveOpened(knownOpens[index], l3: l3, port: port, at: others) { others &+= 1 }
+    var index = 0
+    while index < opened {
+      let item = knownOpens + index
+      if let way = item.pointee.openWay {
+        deliverKnown(item, way)
+        index &+= 1
+      } else if item.pointee.isProxied {
+        counters.opened(group: item.pointee.known.pointee.group.pointee.index)
+        known[proxied] = known[index]
+        proxied &+= 1
+        index &+= 1
+      } else {
+        // Those before it go first: packets of one flow keep their order.
+        if proxied > 0 { sealKnownProxied(proxied) }
+        proxied = 0
+        let next = deliverOthers(from: index, below: opened, l3: l3, port: port)
+        others &+= next &- index
+        index = next
       }
     }
-    counters.add(.opened, delivered &+ proxied)
+    counters.add(.opened, opened &- others)
     clock.end(.deliver)
     if proxied > 0 { sealKnownProxied(proxied) }
-    if others > 0 {
-      deliverOpened(others, port: port)
-      if sealCount > 0 { sealProxied() }
+  }
+
+  /// The way of an opened packet, if it is known and nothing about the packet speaks against it.
+  @inline(__always)
+  private mutating func findWay(_ index: Int) {
+    let item = knownOpens + index
+    let payload = UnsafeRawPointer(item.pointee.packet + item.pointee.known.pointee.length)
+    if payload.load(as: UInt8.self) >> 4 == 4 {
+      findWay(item, index, payload, isIPv4: true)
+    } else {
+      findWay(item, index, payload, isIPv4: false)
     }
   }
 
-  private enum Delivery { case delivered, proxied, other }
-
+  /// The checks are those of `InnerPayload.classify`, `deliverOpened` and `deliverInner`; what depends on nothing but group and
+  /// hosts was checked for their first packet.
   @inline(__always)
-  private mutating func deliverKnown(_ item: UnsafePointer<KnownOpen>, proxied: Int) -> Delivery {
-    let payload = item.pointee.packet + item.pointee.known.pointee.length
-    return payload.load(as: UInt8.self) >> 4 == 4
-      ? deliverKnown(item, payload, isIPv4: true, proxied: proxied)
-      : deliverKnown(item, payload, isIPv4: false, proxied: proxied)
-  }
-
-  @inline(__always)
-  private mutating func deliverKnown(
-    _ item: UnsafePointer<KnownOpen>, _ payload: UnsafeMutableRawPointer, isIPv4: Bool, proxied: Int
-  ) -> Delivery {
-    let mbuf = item.pointee.mbuf
+  private mutating func findWay(
+    _ item: UnsafeMutablePointer<KnownOpen>, _ index: Int, _ payload: UnsafeRawPointer, isIPv4: Bool
+  ) {
+    item.pointee.openWay = nil
+    item.pointee.isProxied = false
     let group = item.pointee.known.pointee.group.pointee.index
     let available = item.pointee.payloadLength
     // The outer header met congestion, or the packet is our own come back.
-    guard item.pointee.trafficClass & 3 == 0, available >= IPv4Header.minimumLength,
+    guard item.pointee.trafficClass & 3 == 0,
+      available >= (isIPv4 ? IPv4Header.minimumLength : IPv6Header.length),
       !state.own[group].sealed(item.pointee.known.pointee.variant, id: item.pointee.id, counter: item.pointee.sequence)
-    else { return .other }
+    else { return }
     let first = UInt64(bigEndian: payload.loadUnaligned(as: UInt64.self))
     let length: Int
     if isIPv4 {
@@ -120,36 +141,61 @@ extension Worker {
       let headerLength = Int(truncatingIfNeeded: first >> 54 & 0x3C)
       guard headerLength >= IPv4Header.minimumLength, length >= headerLength, length <= available,
         payload.load(fromByteOffset: IPv4Header.ttlOffset, as: UInt8.self) > 1
-      else { return .other }
+      else { return }
     } else {
       length = IPv6Header.length &+ Int(truncatingIfNeeded: first >> 16 & 0xFFFF)
-      guard first >> 60 == 6, length <= available, first & 0xFF > 1 else { return .other }
+      guard first >> 60 == 6, length <= available, first & 0xFF > 1 else { return }
     }
-    let id = FlowID(UnsafeRawPointer(payload), isIPv4: isIPv4, origin: .group(group))
-    if let way = openFlows.find(id), length <= Int(way.pointee.mtu) {
-      let port = Int(way.pointee.port)
-      let entry = view.ports + port
-      let etherLength = entry.pointee.etherLength
-      let isReframed = mbuf.reframe(
-        from: payload - mbuf.data, count: length, front: etherLength, back: 0)
-      guard isReframed else { return .other }
-      let frame = mbuf.data
-      frame.storeBytes(of: way.pointee.stations.0, as: UInt64.self)
-      frame.storeBytes(of: way.pointee.stations.1, toByteOffset: 8, as: UInt32.self)
-      Self.writeType(entry, isIPv4: isIPv4, at: frame + EthernetHeader.typeOffset)
-      var bytes = UnsafeMutableRawBufferPointer(start: frame + etherLength, count: length).mutableBytes
-      if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
-      counters.opened(group: group)
-      transmitter.send(mbuf, port: port)
-      return .delivered
+    if let way = openFlows.find(FlowID(payload, isIPv4: isIPv4, origin: .group(group))),
+      length <= Int(way.pointee.mtu)
+    {
+      item.pointee.openWay = way
+      item.pointee.length = length
+      item.pointee.isIPv4 = isIPv4
+      return
     }
-    guard view.isProxy,
-      let packet = PlainPacket(UnsafeRawPointer(payload), available: length, origin: .group(group)),
+    guard view.isProxy, let packet = PlainPacket(payload, available: length, origin: .group(group)),
       let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
-    else { return .other }
-    counters.opened(group: group)
-    known[proxied] = KnownSeal(mbuf, l3: payload - mbuf.data, way, packet)
-    return .proxied
+    else { return }
+    item.pointee.isProxied = true
+    known[index] = KnownSeal(
+      item.pointee.mbuf, l3: payload - UnsafeRawPointer(item.pointee.mbuf.data), way, packet)
+  }
+
+  @inline(__always)
+  private mutating func deliverKnown(_ item: UnsafePointer<KnownOpen>, _ way: UnsafePointer<OpenWay>) {
+    let mbuf = item.pointee.mbuf
+    let port = Int(way.pointee.port)
+    let entry = view.ports + port
+    let etherLength = entry.pointee.etherLength
+    let length = item.pointee.length
+    let isIPv4 = item.pointee.isIPv4
+    counters.opened(group: item.pointee.known.pointee.group.pointee.index)
+    let payload = item.pointee.packet + item.pointee.known.pointee.length
+    guard mbuf.reframe(from: payload - mbuf.data, count: length, front: etherLength, back: 0) else {
+      return discard(mbuf, .noBuffer)
+    }
+    let frame = mbuf.data
+    frame.storeBytes(of: way.pointee.stations.0, as: UInt64.self)
+    frame.storeBytes(of: way.pointee.stations.1, toByteOffset: 8, as: UInt32.self)
+    Self.writeType(entry, isIPv4: isIPv4, at: frame + EthernetHeader.typeOffset)
+    var bytes = UnsafeMutableRawBufferPointer(start: frame + etherLength, count: length).mutableBytes
+    if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
+    transmitter.send(mbuf, port: port)
+  }
+
+  /// Packets whose way is not known, as far as they follow each other; gives the place of the first that is not one of them.
+  @inline(never)
+  private mutating func deliverOthers(from start: Int, below end: Int, l3: Int, port: Int) -> Int {
+    var count = 0
+    var index = start
+    while index < end, knownOpens[index].openWay == nil, !knownOpens[index].isProxied {
+      if leaveOpened(knownOpens[index], l3: l3, port: port, at: count) { count &+= 1 }
+      index &+= 1
+    }
+    deliverOpened(count, port: port)
+    if sealCount > 0 { sealProxied() }
+    return index
   }
 
   @inline(never)
