@@ -42,52 +42,56 @@ struct KnownFrame {
     self.group = group
     self.master = master
     octets = InlineArray(repeating: Vector())
-    mask = InlineArray(repeating: Vector())
-    let end = layout.securityHeader &+ length
+    mask = InlineArray(repeating: Vector(repeating: .max))
+    let end = start &+ length
     count = min((end &+ 15) >> 4, Self.most)
-    let bits = Self.mask(layout, header)
     for index in 0..<count {
       octets[index] = frame.loadUnaligned(fromByteOffset: 16 &* index, as: Vector.self)
-      mask[index] = bits.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 16 &* index, as: Vector.self) }
+    }
+    free(end, 16 &* Self.most &- end)
+    free(EthernetHeader.sourceOffset, 6)
+    // A tag's priority.
+    if layout.ip > EthernetHeader.minimumLength { free(EthernetHeader.typeOffset &+ 2, bits: 0xF0) }
+    freeIP(layout)
+    if layout.isUDP {
+      free(layout.upper &+ UDPHeader.sourcePortOffset, 2)
+      free(layout.upper &+ UDPHeader.lengthOffset, 4)
+    }
+    // COffset, and with options Reserve before it: half octets at both ends. IOffset is 0.
+    if header.optionCount > 0 {
+      free(start &+ 1, bits: 0x0F)
+      free(start &+ 2)
+    } else {
+      free(start &+ 2, bits: 0x0F)
+    }
+    free(start &+ 3, bits: 0xF0)
+    free(start &+ SecurityHeader.idOffset, header.variant.idLength)
+    free(end &- SecurityHeader.sequenceLength, SecurityHeader.sequenceLength)
+  }
+
+  private mutating func freeIP(_ layout: FrameLayout) {
+    if layout.isIPv4 {
+      // Class, length, identification.
+      free(layout.ip &+ IPv4Header.trafficClassOffset, 5)
+      // "Don't fragment", and the bit before it.
+      free(layout.ip &+ IPv4Header.fragmentOffset, bits: 0xC0)
+      free(layout.ip &+ IPv4Header.ttlOffset)
+      // And the source.
+      free(layout.ip &+ IPv4Header.checksumOffset, 6)
+    } else {
+      // Class, flow label, length.
+      free(layout.ip, bits: 0x0F)
+      free(layout.ip &+ 1, 5)
+      free(layout.ip &+ IPv6Header.hopLimitOffset)
+      free(layout.ip &+ IPv6Header.sourceOffset, 16)
     }
   }
 
-  /// All bits count but those of the fields that are looked at in each packet, or that nobody looks at.
-  private static func mask(_ layout: FrameLayout, _ header: SecurityHeader) -> [UInt8] {
-    let end = layout.securityHeader &+ Int(header.length)
-    var mask = [UInt8](repeating: 0xFF, count: end) + [UInt8](repeating: 0, count: 16)
-    func free(_ from: Int, _ count: Int) { for place in from..<from &+ count { mask[place] = 0 } }
-    free(EthernetHeader.sourceOffset, 6)
-    // A tag's priority.
-    if layout.ip == 18 { mask[14] = 0x0F }
-    if layout.isIPv4 {
-      free(layout.ip &+ IPv4Header.trafficClassOffset, 5)
-      // All but "don't fragment" and the bit before it.
-      mask[layout.ip &+ IPv4Header.fragmentOffset] = 0x3F
-      free(layout.ip &+ IPv4Header.ttlOffset, 1)
-      free(layout.ip &+ IPv4Header.checksumOffset, 6)
-    } else {
-      mask[layout.ip] = 0xF0
-      free(layout.ip &+ 1, 5)
-      free(layout.ip &+ IPv6Header.hopLimitOffset, 1)
-      free(layout.ip &+ IPv6Header.sourceOffset, 16)
+  /// These bits of so many octets may differ: they are looked at in each packet, or nobody looks at them.
+  private mutating func free(_ place: Int, _ count: Int = 1, bits: UInt8 = 0xFF) {
+    withUnsafeMutableBytes(of: &mask) { mask in
+      for index in place..<place &+ count { mask[index] &= ~bits }
     }
-    if layout.isUDP {
-      free(layout.upper, 2)
-      free(layout.upper &+ UDPHeader.lengthOffset, 4)
-    }
-    let place = layout.securityHeader
-    // Reserve with options; COffset. IOffset is 0.
-    if header.optionCount > 0 {
-      mask[place &+ 1] = 0xF0
-      mask[place &+ 2] = 0
-    } else {
-      mask[place &+ 2] = 0xF0
-    }
-    mask[place &+ 3] = 0x0F
-    free(place &+ SecurityHeader.idOffset, header.variant.idLength)
-    free(end &- SecurityHeader.sequenceLength, SecurityHeader.sequenceLength)
-    return mask
   }
 
   /// The headers of nearly all frames: no tag, IPv4, UDP, one option.

@@ -277,14 +277,13 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     replay: ReplayView?
   ) -> Bool {
     let frame = UnsafeRawPointer(mbuf.data)
-    let available = mbuf.length &- ip
     guard mbuf.pointee.nb_segs == 1,
       let known = frames.find(frame, ip: ip, available: mbuf.length, port: port)
     else { return false }
     let layout = known.pointee.layout
     let start = known.pointee.start
     let length = known.pointee.length
-    let packet = frame + ip
+    let packet = frame + layout.ip
     let total: Int
     if layout.isIPv4 {
       guard PlainPacket.hasRightChecksum(packet) else { return false }
@@ -298,8 +297,8 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       item.pointee.trafficClass = UInt8(
         truncatingIfNeeded: UInt16(bigEndian: packet.loadUnaligned(as: UInt16.self)) >> 4)
     }
-    var count = total &- (layout.upper &- ip)
-    guard total <= available else { return false }
+    var count = total &- (layout.upper &- layout.ip)
+    guard total <= mbuf.length &- layout.ip else { return false }
     if layout.isUDP {
       let datagram = Int(
         UInt16(

@@ -57,12 +57,12 @@ extension Worker {
       others &+= 1
     }
     clock.end(.parse)
-    if knownCount > 0 { finishOpening(knownCount, port: port, l3: ip, replay: replay) }
+    if knownCount > 0 { finishOpening(knownCount, port: port, replay: replay) }
     return others
   }
 
   @inline(__always)
-  private mutating func finishOpening(_ count: Int, port: Int, l3: Int, replay: ReplayView?) {
+  private mutating func finishOpening(_ count: Int, port: Int, replay: ReplayView?) {
     opener.dataKeys.resolve()
     clock.end(.keys)
     var opened = 0
@@ -97,7 +97,7 @@ extension Worker {
         // Those before it go first: packets of one flow keep their order.
         if proxied > 0 { sealKnownProxied(proxied) }
         proxied = 0
-        let next = deliverOthers(from: index, below: opened, l3: l3, port: port)
+        let next = deliverOthers(from: index, below: opened, port: port)
         others &+= next &- index
         index = next
       }
@@ -186,11 +186,11 @@ extension Worker {
 
   /// Packets whose way is not known, as far as they follow each other; gives the place of the first that is not one of them.
   @inline(never)
-  private mutating func deliverOthers(from start: Int, below end: Int, l3: Int, port: Int) -> Int {
+  private mutating func deliverOthers(from start: Int, below end: Int, port: Int) -> Int {
     var count = 0
     var index = start
     while index < end, knownOpens[index].openWay == nil, !knownOpens[index].isProxied {
-      if leaveOpened(knownOpens[index], l3: l3, port: port, at: count) { count &+= 1 }
+      if leaveOpened(knownOpens[index], port: port, at: count) { count &+= 1 }
       index &+= 1
     }
     deliverOpened(count, port: port)
@@ -203,8 +203,8 @@ extension Worker {
 
   /// An opened packet joins those that `deliverOpened` sends on their way. False if it was dropped.
   @inline(never)
-  private mutating func leaveOpened(_ known: KnownOpen, l3: Int, port: Int, at place: Int) -> Bool {
-    guard outerHeaders(known.mbuf, l3: l3, into: protected + place) else { return false }
+  private mutating func leaveOpened(_ known: KnownOpen, port: Int, at place: Int) -> Bool {
+    guard outerHeaders(known.mbuf, l3: known.known.pointee.layout.ip, into: protected + place) else { return false }
     let item = protected[place]
     guard let part = protectedPart(item, udpPort: view.ports[port].udpPort) else {
       discard(known.mbuf, .malformed)
