@@ -87,6 +87,8 @@ bool perf_evp_open(
     void *context, const void *key, const void *nonce, const void *aad, int aad_length, void *text, int length,
     const void *tag);
 
+/// Whether valgrind's header was there when this was built.
+bool perf_can_count(void);
 /// Under callgrind: counts from here on, from zero; and writes what was counted, with a name.
 void perf_count_begin(void);
 void perf_count_end(const char *name);

@@ -4,8 +4,8 @@ import Foundation
 enum Section: String, CaseIterable {
   case sizes, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, goals
 
-  /// What one thread moves, and what needs no program but this one.
-  static let quick: [Section] = [.sizes, .bursts, .keys, .engines, .files, .proxy]
+  /// What one thread moves.
+  static let quick: [Section] = [.sizes, .bursts, .keys, .engines, .files, .proxy, .instructions]
 
   /// What a section is told.
   struct Effort {
