@@ -47,18 +47,17 @@ struct Thresholds {
   }
 
   private func fault(_ name: String, _ count: Double) -> String? {
+    let found = String(format: "%@ takes %.0f instructions per packet", name, count)
     guard let limit = limits[name] else {
-      return String(format: "%@ takes %.0f and has no line in \(Self.path): add it with \(Self.renewal)", name, count)
+      return "\(found) and has no line in \(Self.path): add it with \(Self.renewal)"
     }
     let change = count / limit - 1
     guard abs(change) > Self.tolerance else { return nil }
-    let found = String(
-      format: "%@ takes %.0f, %.1f %% %@ than the %.0f in \(Self.path), where 2 %% are allowed", name, count,
-      abs(change) * 100, change > 0 ? "more" : "fewer", limit)
-    return found
+    let difference = String(format: "%.1f %% %@ than the %.0f", abs(change) * 100, change > 0 ? "more" : "fewer", limit)
+    return "\(found), \(difference) in \(Self.path), where 2 % are allowed: "
       + (change > 0
-        ? ": look what came in, and if it is worth that, raise the threshold with \(Self.renewal)"
-        : ": lower the threshold with \(Self.renewal), or what was gained can be lost again unseen")
+        ? "look what came in, and if it is worth that, raise the threshold with \(Self.renewal)"
+        : "lower the threshold with \(Self.renewal), or what was gained can be lost again unseen")
   }
 
   /// What was counted becomes the threshold.
