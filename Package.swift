@@ -76,7 +76,7 @@ let package = Package(
       name: "DataPlane",
       dependencies: ["CDPDK", "COpenSSL", "Keys", "Wire"] + (ipsecMB ? ["CIPsecMB"] : []),
       exclude: (ipsecMB ? [] : ["Engines/IPsecMB"]) + (floor ? [] : ["Engines/FloorEngine.swift"]),
-      swiftSettings: engines),
+      swiftSettings: engines + (floor ? [.define("FLOOR")] : [])),
     .target(
       name: "Control", dependencies: ["Keys", "Wire", .product(name: "Yams", package: "Yams")], swiftSettings: swift),
     .target(name: "Rotation", swiftSettings: swift),

@@ -53,6 +53,9 @@ package struct DataKeySlots {
   @usableFromInline let slotSize: Int
   @usableFromInline let seed: (UInt64, UInt64)
   @usableFromInline var scratchSlot: UInt32
+  /// Changes whenever a key comes or goes, and is never 0: what `find` gave stands as long as it is the same. Nobody may keep
+  /// that beyond an epoch, the longest of which (1800 s) is too short for 2^32 changes, one a burst.
+  @usableFromInline package private(set) var version: UInt32 = 1
   private let operations: DataKeySlots
 
   /// The number of keys that fit.
@@ -127,8 +130,11 @@ package struct DataKeySlots {
     (first + chosen).pointee.tag = copy tag
     (first + chosen).pointee.uses = 0
     age(first)
+    change()
     return slots.base + Int(kept) &* slotSize
   }
+
+  @usableFromInline mutating func change() { version = max(version &+ 1, 1) }
 
   @inlinable func age(_ first: UnsafeMutablePointer<Way>) {
     first.pointee.entered &+= 1
@@ -150,6 +156,7 @@ package struct DataKeySlots {
       erased += 1
     }
     operations.erase(scratch)
+    change()
     return erased
   }
 

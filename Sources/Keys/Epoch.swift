@@ -1,6 +1,6 @@
 /// Epoch arithmetic (wire format, section 4). Numbers are compared as 64-bit values and reduced mod 2^16 only for
 /// packets.
-package enum Epoch {
+@usableFromInline package enum Epoch {
   /// floor(Unix time / period), not reduced. A period of 0 counts as one second, so that no input can trap.
   @inlinable package static func number(at seconds: UInt64, period: UInt32) -> UInt64 {
     seconds / UInt64(max(period, 1))

@@ -21,13 +21,11 @@ package enum Checksum {
     return sum
   }
 
-  /// A 64-bit sum to 16 bits, with its carries added back in.
+  /// A 64-bit sum to 16 bits, with its carries added back in: the remainder by 2^16 - 1, but 2^16 - 1 for 0, unless all that was
+  /// added is 0.
   @inlinable @inline(__always) package static func fold(_ sum: UInt64) -> UInt16 {
-    var sum = (sum >> 32) &+ (sum & 0xFFFF_FFFF)
-    sum = (sum >> 32) &+ (sum & 0xFFFF_FFFF)
-    sum = (sum >> 16) &+ (sum & 0xFFFF)
-    sum = (sum >> 16) &+ (sum & 0xFFFF)
-    return UInt16(truncatingIfNeeded: sum)
+    if sum == 0 { return 0 }
+    return UInt16(truncatingIfNeeded: (sum &- 1) % 0xFFFF &+ 1)
   }
 
   /// The checksum of octets whose own checksum field is zero. Over octets that include a right one it is zero.

@@ -10,10 +10,14 @@ extension IPv4Header {
     bytes.store(Checksum.updated(checksum, replacing: old, with: new), at: offset &+ checksumOffset)
   }
 
-  /// One less, not below zero.
+  /// One less, not below zero. What that takes from the sum, 0x0100, is added to its complement, the checksum.
   @inlinable @inline(__always) package static func decrementTTL(_ bytes: inout MutableRawSpan, at offset: Int = 0) {
-    let old = bytes.bytes.uint16(at: offset &+ ttlOffset)
-    replace(&bytes, at: offset, word: ttlOffset, with: old >= 0x0100 ? old &- 0x0100 : old)
+    let old = bytes.bytes.uint8(at: offset &+ ttlOffset)
+    guard old > 0 else { return }
+    let checksum = UInt32(bytes.bytes.uint16(at: offset &+ checksumOffset)) &+ 0x0100
+    bytes.store(old &- 1, at: offset &+ ttlOffset)
+    bytes.store(
+      UInt16(truncatingIfNeeded: checksum &+ (checksum >= 0xFFFF ? 1 : 0)), at: offset &+ checksumOffset)
   }
 
   @inlinable package static func setTrafficClass(_ value: UInt8, _ bytes: inout MutableRawSpan, at offset: Int = 0) {

@@ -11,7 +11,7 @@ package struct MACAddress: Hashable, Sendable, BitwiseCopyable {
   @inlinable package static func == (left: MACAddress, right: MACAddress) -> Bool { left.rawValue == right.rawValue }
 
   package static let broadcast = MACAddress(rawValue: 0xFFFF_FFFF_FFFF)
-  package static let zero = MACAddress(rawValue: 0)
+  @inlinable package static var zero: MACAddress { MACAddress(rawValue: 0) }
 
   /// Broadcast counts as multicast, as in IEEE 802.
   @inlinable package var isMulticast: Bool { rawValue & 0x0100_0000_0000 != 0 }

@@ -95,6 +95,11 @@ extension SecurityHeader {
       | UInt32(coffset) << 4 | UInt32(ioffset & 0xF)
   }
 
+  /// Octets of a header with this first word, as it says of itself.
+  @inlinable @inline(__always) package static func length(_ firstWord: UInt32) -> Int {
+    Int(firstWord &>> 21 & 0x78) &+ 8
+  }
+
   /// Epoch and Counter: the last eight octets as a number.
   @inlinable package static func sequenceWord(epoch: UInt16, counter: UInt64) -> UInt64 {
     UInt64(epoch) << 48 | counter & 0xFFFF_FFFF_FFFF

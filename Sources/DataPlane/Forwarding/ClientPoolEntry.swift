@@ -86,7 +86,7 @@ extension Worker {
       encapsulate(item, sealing: index, port: port, peer: client.peer, hash: item.pointee.flow.hash(flowKey))
     }
     guard sealCount > place else { return }
-    sealItems[place].id = client.id
+    forms[place].id = client.id
     sealItems[place].packet.storeBytes(
       of: client.id.bigEndian, toByteOffset: SecurityHeader.idOffset, as: UInt64.self)
   }

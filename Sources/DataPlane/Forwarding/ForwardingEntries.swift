@@ -75,6 +75,12 @@ struct SealingEntry {
   var source: IPAddress
 
   static var copyDSCP: UInt8 { 0xFF }
+
+  /// DSCP and ECN of the outer header around a packet with these.
+  @inline(__always) func outerClass(_ inner: UInt8) -> UInt8 { inner & keptClass | addedClass }
+  /// The bits of the inner packet's that the outer header has too: ECN, and DSCP where it is copied.
+  @inline(__always) var keptClass: UInt8 { dscp == Self.copyDSCP ? 0xFF : 3 }
+  @inline(__always) var addedClass: UInt8 { dscp == Self.copyDSCP ? 0 : dscp << 2 }
 }
 
 struct RouteEntry {

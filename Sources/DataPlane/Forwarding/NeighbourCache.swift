@@ -26,9 +26,12 @@ struct NeighbourCache: ~Copyable {
 
   deinit { places.deallocate() }
 
-  @inline(__always) mutating func begin() {
+  /// Whether anything changed.
+  @inline(__always) mutating func begin() -> Bool {
     let latest = map.version
-    if latest != version { forget(latest) }
+    guard latest != version else { return false }
+    forget(latest)
+    return true
   }
 
   @inline(never) private mutating func forget(_ latest: UInt64) {

@@ -15,6 +15,10 @@ package protocol SteppedGateway: RunningGateway {
   var freeBuffers: [Int] { get }
   /// Buffers that had not come back when the gateway stopped.
   var buffersLost: Int { get }
+  #if FLOOR
+    /// Adds up an lcore's ticks by `Stage` behind the first of these words, from now on; nil ends it.
+    func time(stages: UnsafeMutablePointer<UInt64>?, ofLcore lcore: Int)
+  #endif
 }
 
 extension Gateway {

@@ -102,23 +102,33 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     candidate = -1
   }
 
+  /// Whether the key that a flow's last packet had is still there, which makes `request` needless.
+  @inline(__always) mutating func recall(_ index: Int, _ memo: KeyMemo, epoch: UInt16) -> Bool {
+    guard isLooking, memo.version == cache.version, memo.epoch == epoch else { return false }
+    found[index] = memo.slot
+    hits &+= 1
+    return true
+  }
+
   /// - Parameters:
   ///   - text: octets that will be sealed or opened.
   ///   - aad: octets that will only be authenticated.
+  ///   - memo: notes the key, if it is cached.
   @inline(__always) mutating func request(
-    _ index: Int, master: MasterKey, header: SecurityHeader, source: IPAddress, text: Int, aad: Int
+    _ index: Int, _ request: DataKeyRequest, master: MasterKey, text: Int, aad: Int,
+    memo: UnsafeMutablePointer<KeyMemo>? = nil
   ) {
-    let request = DataKeyRequest(variant: header.variant, id: header.id, epoch: header.epoch, source: source)
     if isLooking, let slot = cache.find(DataKeyTag(serial: master.serial, request: request)) {
       found[index] = slot
       hits &+= 1
+      memo?.pointee = KeyMemo(slot: slot, version: cache.version, epoch: request.epoch)
       return
     }
     found[index] = nil
     places[index] = misses
     (requests + misses).initialize(to: request)
     (masters + misses).initialize(to: master)
-    let use = KeyUse(suite: header.variant.suite, text: text, aad: aad)
+    let use = KeyUse(suite: request.variant.suite, text: text, aad: aad)
     (uses + misses).initialize(to: use)
     mostBlocks = max(mostBlocks, use.blocks)
     misses &+= 1
@@ -173,6 +183,22 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
       derived.base + candidate &* KeyDerivation.keySize, suite: request.variant.suite, into: cache.scratch)
     cache.keepScratch(as: DataKeyTag(serial: masters[candidate].serial, request: request))
     policy.kept()
+  }
+}
+
+/// Where the cache has the key of a flow: right for one epoch, until anything in the cache changes.
+struct KeyMemo {
+  fileprivate var slot: UnsafeMutableRawPointer?
+  /// No cache is ever in its version 0.
+  fileprivate var version: UInt32 = 0
+  fileprivate var epoch: UInt16 = 0
+
+  init() {}
+
+  fileprivate init(slot: UnsafeMutableRawPointer, version: UInt32, epoch: UInt16) {
+    self.slot = slot
+    self.version = version
+    self.epoch = epoch
   }
 }
 

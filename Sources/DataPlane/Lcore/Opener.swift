@@ -95,6 +95,10 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   var untracked = UntrackedCount()
   private let subjects: UnsafeMutablePointer<ReplaySubject>
   private let aad: UnsafeMutableRawPointer
+  private let headers = KnownHeaders()
+  /// The period that the burst's last known packet had, and the receiver's own epoch for it. No group has the period 0.
+  private var period: UInt32 = 0
+  private var own: UInt64?
   /// What the options of the burst's last packet named: those of the next one nearly always name the same.
   private var named: Named?
 
@@ -206,6 +210,9 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
       known?.master
       ?? (hasOptions ? group.pointee.master(namedBy: header) : group.pointee.master(reserve: header.reserve))
     guard let master = generation else { return .unknownKey }
+    if known == nil, header.variant.context != .connection {
+      remember(item.pointee, group: group, master: master)
+    }
     if hasOptions { named = Named(item: item, group: group, master: master) }
     if header.variant.context == .connection || connections.role == .client,
       !connections.admits(header, of: item.pointee.group, under: master)
@@ -227,9 +234,111 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     }
 
     dataKeys.request(
-      place, master: master, header: header, source: item.pointee.source,
-      text: item.pointee.payloadLength &- header.clearLength,
-      aad: header.aadLength)
+      place,
+      DataKeyRequest(variant: header.variant, id: header.id, epoch: header.epoch, source: item.pointee.source),
+      master: master, text: item.pointee.payloadLength &- header.clearLength, aad: header.aadLength)
+    return nil
+  }
+
+  @inline(never)
+  private func remember(_ item: OpenItem, group: UnsafePointer<GroupEntry>, master: MasterKey) {
+    let octets = UnsafeRawPointer(item.packet)
+    let header = KnownHeader(
+      item.header, at: octets, defaultGroup: item.defaultGroup, group: group, master: master)
+    headers.enter(header, UInt32(bigEndian: octets.loadUnaligned(as: UInt32.self)), at: octets)
+  }
+
+  // MARK: Packets with known headers
+
+  /// The key table is another.
+  mutating func forgetHeaders() { headers.forget() }
+
+  @inline(__always) mutating func beginKnown() {
+    dataKeys.begin()
+    period = 0
+  }
+
+  /// Steps 1 to 7 and the request for step 8, for a packet whose header is known; its other checks are those of `check`. False,
+  /// and nothing has changed, for a packet that `open` must look at, to name its drop if nothing else.
+  ///
+  /// Not for a client's own opener, which opens one connection.
+  @inline(__always)
+  mutating func recognise(
+    _ item: UnsafeMutablePointer<KnownOpen>, place: Int, source: IPAddress, count: Int, defaultGroup: Int,
+    board: SealingBoard?, replay: ReplayView?
+  ) -> Bool {
+    let octets = UnsafeRawPointer(item.pointee.packet)
+    guard count >= SecurityHeader.minimumLength &+ SecurityHeader.icvLength else { return false }
+    let first = UInt32(bigEndian: octets.loadUnaligned(as: UInt32.self))
+    guard let known = headers.find(first, at: octets, count: count, defaultGroup: defaultGroup) else { return false }
+    let group = known.pointee.group
+    let length = known.pointee.length
+    let offsets = PayloadOffsets(word: first)
+    guard offsets.unprotected == 0, offsets.clear <= Int(group.pointee.maxCOffset) &* 4,
+      offsets.clear &+ length &+ SecurityHeader.icvLength <= count
+    else { return false }
+    let sequence = UInt64(
+      bigEndian: octets.loadUnaligned(
+        fromByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self))
+    let epoch = UInt16(truncatingIfNeeded: sequence >> 48)
+    if let board {
+      if group.pointee.epochPeriod != period {
+        period = group.pointee.epochPeriod
+        own = board.openEpoch(period: period)
+      }
+      guard let own, Epoch.isAccepted(epoch, own: own) else { return false }
+    }
+    let variant = known.pointee.variant
+    let id =
+      variant.isWide
+      ? UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt64.self))
+      : UInt64(UInt32(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt32.self)))
+    if let replay {
+      subjects[place] = replay.subject(
+        SecurityHeader(variant: variant, id: id, epoch: epoch, counter: sequence & 0xFFFF_FFFF_FFFF),
+        group: group.pointee.index, period: group.pointee.epochPeriod, fingerprint: known.pointee.master.fingerprint,
+        source: source, own: board == nil ? nil : own)
+      if subjects[place].isProtected {
+        switch replay.look(&subjects[place]) {
+        case .late, .duplicate: return false
+        case .first, .tableFull, .connectionFull: break
+        }
+      }
+    }
+    item.pointee.known = known
+    item.pointee.id = id
+    item.pointee.sequence = sequence
+    item.pointee.payloadLength = count &- length &- SecurityHeader.icvLength
+    item.pointee.clear = offsets.clear
+    let isSameSender =
+      known.pointee.sender.id == id && (variant.context != .sourceAddress || known.pointee.sender.source == source)
+    if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) { return true }
+    if !isSameSender { known.pointee.sender = KnownHeader.Sender(id: id, source: source) }
+    dataKeys.request(
+      place, DataKeyRequest(variant: variant, id: id, epoch: epoch, source: source), master: known.pointee.master,
+      text: item.pointee.payloadLength &- offsets.clear, aad: length &+ offsets.clear,
+      memo: &known.pointee.sender.key)
+    return true
+  }
+
+  /// Step 9 for a packet that was recognised: why it is dropped, or nothing.
+  @inline(__always)
+  mutating func openKnown(_ item: UnsafePointer<KnownOpen>, place: Int, replay: ReplayView?) -> DropReason? {
+    let length = item.pointee.known.pointee.length
+    let clear = item.pointee.clear
+    let payload = item.pointee.packet + length
+    let slot = dataKeys.slot(place)
+    var nonce = Nonce(id: item.pointee.id, sequence: item.pointee.sequence)
+    let isAuthentic = withUnsafeBytes(of: &nonce) { nonce in
+      guard let nonce = nonce.baseAddress else { return false }
+      return dataKeys.engine.open(
+        slot, suite: item.pointee.known.pointee.variant.suite, nonce: nonce, aad: UnsafeRawPointer(item.pointee.packet),
+        aadLength: length &+ clear, text: payload + clear, length: item.pointee.payloadLength &- clear,
+        tag: payload + item.pointee.payloadLength)
+    }
+    guard isAuthentic else { return .authentication }
+    dataKeys.keep(place)
+    if let replay { return mark(subjects[place], in: replay) }
     return nil
   }
 
@@ -253,12 +362,14 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     let header = item.pointee.header
     let payload = item.pointee.payload
     let clear = header.clearLength
-    var nonce = Nonce(header)
+    let offsets = PayloadOffsets(coffset: header.coffset, ioffset: header.ioffset)
+    var nonce = Nonce(
+      id: header.id, sequence: SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter))
     return withUnsafeBytes(of: &nonce) { nonce in
       guard let nonce = nonce.baseAddress else { return false }
       return dataKeys.engine.open(
         slot, suite: header.variant.suite, nonce: nonce,
-        aad: protectedHeader(item.pointee.packet, header, length: Int(header.length), scratch: aad),
+        aad: offsets.protected(of: item.pointee.packet, headerLength: Int(header.length), scratch: aad),
         aadLength: header.aadLength, text: payload + clear,
         length: item.pointee.payloadLength &- clear, tag: payload + item.pointee.payloadLength)
     }
@@ -278,23 +389,43 @@ struct UntrackedCount {
 struct Nonce {
   private var words: SIMD4<UInt32>
 
-  @inline(__always) init(_ header: SecurityHeader) {
-    let id = UInt32(truncatingIfNeeded: header.id)
-    let word = SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter)
-    let halves = SIMD2(UInt64(id) &<< 32 | word &>> 32, word &<< 32)
+  /// - Parameter sequence: Epoch and Counter, as the header's last eight octets have them.
+  @inline(__always) init(id: UInt64, sequence: UInt64) {
+    let halves = SIMD2(id &<< 32 | sequence &>> 32, sequence &<< 32)
     words = unsafeBitCast(SIMD2(halves.x.bigEndian, halves.y.bigEndian), to: SIMD4<UInt32>.self)
   }
 }
 
-/// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a
-/// gap.
-@inline(__always)
-func protectedHeader(
-  _ packet: UnsafeMutableRawPointer, _ header: SecurityHeader, length: Int, scratch: UnsafeMutableRawPointer
-) -> UnsafeRawPointer {
-  if header.ioffset == 0 { return UnsafeRawPointer(packet) }
-  scratch.copyMemory(from: packet, byteCount: length)
-  (scratch + length).copyMemory(
-    from: packet + length + header.unprotectedLength, byteCount: header.clearLength &- header.unprotectedLength)
-  return UnsafeRawPointer(scratch)
+/// COffset and IOffset in octets of payload.
+struct PayloadOffsets {
+  /// In clear.
+  let clear: Int
+  /// Not even authenticated.
+  let unprotected: Int
+
+  /// - Parameter word: the security header's first four octets.
+  @inline(__always) init(word: UInt32) {
+    clear = Int(word &>> 2 & 0x3FC)
+    unprotected = Int(word &<< 2 & 0x3C)
+  }
+
+  /// In units of four octets.
+  @inline(__always) init(coffset: UInt8, ioffset: UInt8) {
+    clear = Int(coffset) &* 4
+    unprotected = Int(ioffset) &* 4
+  }
+
+  /// Octets of payload that are authenticated in clear.
+  var covered: Int { @inline(__always) get { clear &- unprotected } }
+
+  /// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a gap.
+  @inline(__always)
+  func protected(
+    of packet: UnsafeMutableRawPointer, headerLength: Int, scratch: UnsafeMutableRawPointer
+  ) -> UnsafeRawPointer {
+    if unprotected == 0 { return UnsafeRawPointer(packet) }
+    scratch.copyMemory(from: packet, byteCount: headerLength)
+    (scratch + headerLength).copyMemory(from: packet + headerLength + unprotected, byteCount: covered)
+    return UnsafeRawPointer(scratch)
+  }
 }

@@ -1,57 +1,46 @@
 internal import Keys
 internal import Wire
 
-/// One packet on its way through `Sealer`: the security header stands ready but for offsets, epoch and counter, the
-/// payload follows it, and sixteen octets after the payload are free for the ICV.
+/// What the packets of one flow have in common when they are sealed.
+struct SealForm {
+  var template: UnsafePointer<SealTemplate>
+  /// The outer source address.
+  var source: IPAddress
+  /// The template's, unless the packets go to a client.
+  var id: UInt64
+  var key = KeyMemo()
+  /// The security header's first four octets as a number, which has both offsets.
+  var word: UInt32
+
+  init(template: UnsafePointer<SealTemplate>, source: IPAddress, coffset: UInt8, ioffset: UInt8) {
+    self.template = template
+    self.source = source
+    let header = template.pointee.header
+    id = header.id
+    word = SecurityHeader.firstWord(
+      length: template.pointee.length, variant: header.variant, reserve: header.reserve, coffset: coffset,
+      ioffset: ioffset)
+  }
+
+  var offsets: PayloadOffsets { @inline(__always) get { PayloadOffsets(word: word) } }
+}
+
+/// One packet on its way through `Sealer`: the security header stands ready but for epoch and counter, the payload follows it,
+/// and sixteen octets after the payload are free for the ICV.
 struct SealItem {
   var packet: UnsafeMutableRawPointer
   var payloadLength: Int
-  /// The outer source address.
-  var source: IPAddress
-  var template: UnsafePointer<SealTemplate>
-  var coffset: UInt8
-  var ioffset: UInt8
-  /// The template's, unless the packet goes to a client.
-  var id: UInt64
-  var epoch: UInt16 = 0
-  var counter: UInt64 = 0
+  var form: UnsafeMutablePointer<SealForm>
+  /// Epoch and Counter, as the header's last eight octets have them.
+  var sequence: UInt64 = 0
   var drop: DropReason?
-
-  init(
-    packet: UnsafeMutableRawPointer, payloadLength: Int, source: IPAddress, template: UnsafePointer<SealTemplate>,
-    coffset: UInt8, ioffset: UInt8
-  ) {
-    self.packet = packet
-    self.payloadLength = payloadLength
-    self.source = source
-    self.template = template
-    self.coffset = coffset
-    self.ioffset = ioffset
-    id = template.pointee.header.id
-    drop = nil
-  }
-
-  /// The template's, with what differs from packet to packet. Made where it is used: as a whole it would be copied in pieces
-  /// that a processor cannot forward from its latest stores.
-  var header: SecurityHeader {
-    @inline(__always) get {
-      var header = template.pointee.header
-      header.id = id
-      header.epoch = epoch
-      header.counter = counter
-      header.coffset = coffset
-      header.ioffset = ioffset
-      return header
-    }
-  }
 }
 
 /// Seals bursts of packets. Wire format, sections 1 to 4:
 ///
 /// 1. epoch and counter, each counter once, with the node's member number in the group; none left: `counter-exhausted`
-/// 2. the header's last fields: offsets, epoch, counter
-/// 3. data keys of the burst: cached, or derived in one go
-/// 4. AES-GCM over header and payload, ICV behind it
+/// 2. data keys of the burst: cached, or derived in one go
+/// 3. AES-GCM over header and payload, ICV behind it
 struct Sealer<Engine: AEADEngine>: ~Copyable {
   var dataKeys: DataKeys<Engine>
   var counter: SealingCounter
@@ -67,34 +56,50 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
 
   /// `count` is at most `DataKeys.width`.
   @inline(__always)
-  mutating func seal(_ items: UnsafeMutablePointer<SealItem>, count: Int, board: SealingBoard) {
+  mutating func seal(
+    _ items: UnsafeMutablePointer<SealItem>, count: Int, board: SealingBoard, clock: StageClock = StageClock()
+  ) {
     dataKeys.begin()
     counter.begin()
+    // Packets of one burst that have a period in common have the epoch in common. No group has the period 0.
+    var period: UInt32 = 0
+    var current: UInt16?
     for index in 0..<count {
-      let template = items[index].template
-      guard let epoch = board.sealEpoch(period: template.pointee.epochPeriod),
-        !template.pointee.isGranted || isGranted(template, Epoch.onWire(epoch)),
+      let form = items[index].form
+      let template = form.pointee.template
+      if template.pointee.epochPeriod != period {
+        period = template.pointee.epochPeriod
+        current = board.sealEpoch(period: period).map { Epoch.onWire($0) }
+      }
+      guard let epoch = current, !template.pointee.isGranted || isGranted(template, epoch),
         let number = counter.next(member: template.pointee.member)
       else {
         items[index].drop = .counterExhausted
         continue
       }
-      items[index].epoch = Epoch.onWire(epoch)
-      items[index].counter = number
-      complete(items + index, length: template.pointee.length)
-      let header = items[index].header
+      let length = template.pointee.length
+      let sequence = SecurityHeader.sequenceWord(epoch: epoch, counter: number)
+      items[index].sequence = sequence
+      items[index].packet.storeBytes(
+        of: sequence.bigEndian, toByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self)
+      if dataKeys.recall(index, form.pointee.key, epoch: epoch) { continue }
+      let offsets = form.pointee.offsets
       dataKeys.request(
-        index, master: template.pointee.master, header: header, source: items[index].source,
-        text: items[index].payloadLength &- header.clearLength,
-        aad: template.pointee.length &+ header.clearLength &- header.unprotectedLength)
+        index,
+        DataKeyRequest(
+          variant: template.pointee.header.variant, id: form.pointee.id, epoch: epoch, source: form.pointee.source),
+        master: template.pointee.master, text: items[index].payloadLength &- offsets.clear,
+        aad: length &+ offsets.covered, memo: &form.pointee.key)
     }
     dataKeys.resolve()
+    clock.end(.keys)
     for index in 0..<count where items[index].drop == nil {
       protect(items + index, slot: dataKeys.slot(index))
       // A key for sending needs no proof from a packet before it may stay.
       dataKeys.keep(index)
     }
     dataKeys.end()
+    clock.end(.cipher)
   }
 
   /// A client has keys for some epochs only.
@@ -106,32 +111,20 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
   }
 
   @inline(__always)
-  private func complete(_ item: UnsafeMutablePointer<SealItem>, length: Int) {
-    let header = item.pointee.header
-    let packet = item.pointee.packet
-    let word = SecurityHeader.firstWord(
-      length: length, variant: header.variant, reserve: header.reserve, coffset: header.coffset, ioffset: header.ioffset
-    )
-    packet.storeBytes(of: word.bigEndian, as: UInt32.self)
-    packet.storeBytes(
-      of: SecurityHeader.sequenceWord(epoch: header.epoch, counter: header.counter).bigEndian,
-      toByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self)
-  }
-
-  @inline(__always)
   private func protect(_ item: UnsafeMutablePointer<SealItem>, slot: UnsafeMutableRawPointer) {
-    let header = item.pointee.header
-    let length = item.pointee.template.pointee.length
+    let form = item.pointee.form
+    let template = form.pointee.template
+    let length = template.pointee.length
+    let offsets = form.pointee.offsets
     let payload = item.pointee.packet + length
-    let clear = header.clearLength
-    var nonce = Nonce(header)
+    var nonce = Nonce(id: form.pointee.id, sequence: item.pointee.sequence)
     withUnsafeBytes(of: &nonce) { nonce in
       guard let nonce = nonce.baseAddress else { return }
       dataKeys.engine.seal(
-        slot, suite: header.variant.suite, nonce: nonce,
-        aad: protectedHeader(item.pointee.packet, header, length: length, scratch: aad),
-        aadLength: length &+ clear &- header.unprotectedLength, text: payload + clear,
-        length: item.pointee.payloadLength &- clear, tag: payload + item.pointee.payloadLength)
+        slot, suite: template.pointee.header.variant.suite, nonce: nonce,
+        aad: offsets.protected(of: item.pointee.packet, headerLength: length, scratch: aad),
+        aadLength: length &+ offsets.covered, text: payload + offsets.clear,
+        length: item.pointee.payloadLength &- offsets.clear, tag: payload + item.pointee.payloadLength)
     }
   }
 }

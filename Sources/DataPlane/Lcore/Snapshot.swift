@@ -109,7 +109,12 @@ struct OwnIdentity {
 
   /// Whether a header is one of this node's own; on a connection the other side has other keys.
   @inline(__always) func sealed(_ header: SecurityHeader) -> Bool {
-    header.id == id && header.counter >> SealingCounter.memberShift == member && header.variant.context != .connection
+    sealed(header.variant, id: header.id, counter: header.counter)
+  }
+
+  /// - Parameter counter: in the low 48 bits.
+  @inline(__always) func sealed(_ variant: Variant, id: UInt64, counter: UInt64) -> Bool {
+    id == self.id && counter >> SealingCounter.memberShift & 63 == member && variant.context != .connection
   }
 }
 

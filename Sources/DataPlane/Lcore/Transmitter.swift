@@ -2,43 +2,50 @@ internal import CDPDK
 internal import Wire
 
 /// One lcore's way out: a buffer per port, sent as a burst when it is full or the loop comes round.
+///
+/// A pointer and no more, as the loop copies the value for every packet.
 struct Transmitter: ~Copyable {
-  static let width = 64
+  static var width: Int { 64 }
   /// How often a port that took only part of a burst is asked again before the rest is dropped.
-  private static let attempts = 4
+  private static var attempts: Int { 4 }
 
-  private let portCount: Int
-  private let queue: UInt16
-  private let numbers: UnsafeMutablePointer<UInt16>
-  private let buffers: UnsafeMutablePointer<Mbuf?>
-  private let counts: UnsafeMutablePointer<Int>
-  private let generated: UnsafeMutablePointer<Int>
-  private let counters: Counters
-  let capture: CaptureTap
-  private let downs: PortDowns
+  private struct Parts {
+    let portCount: Int
+    let queue: UInt16
+    let numbers: UnsafeMutablePointer<UInt16>
+    let buffers: UnsafeMutablePointer<TransmitBuffer>
+    let counters: Counters
+    let capture: CaptureTap
+    let downs: PortDowns
+  }
+
+  private let parts: UnsafeMutablePointer<Parts>
 
   init(ports: [UInt16], queue: UInt16, counters: Counters, capture: CaptureTap, downs: PortDowns) {
-    self.downs = downs
-    portCount = ports.count
-    self.queue = queue
-    self.counters = counters
-    self.capture = capture
-    numbers = .allocate(capacity: portCount)
+    let numbers = UnsafeMutablePointer<UInt16>.allocate(capacity: ports.count)
     for (index, port) in ports.enumerated() { numbers[index] = port }
-    buffers = .allocate(capacity: portCount * Self.width)
-    buffers.initialize(repeating: nil, count: portCount * Self.width)
-    counts = .allocate(capacity: portCount)
-    counts.initialize(repeating: 0, count: portCount)
-    generated = .allocate(capacity: portCount)
-    generated.initialize(repeating: 0, count: portCount)
+    let buffers = UnsafeMutablePointer<TransmitBuffer>.allocate(capacity: ports.count)
+    buffers.initialize(repeating: TransmitBuffer(), count: ports.count)
+    parts = .allocate(capacity: 1)
+    parts.initialize(
+      to: Parts(
+        portCount: ports.count, queue: queue, numbers: numbers, buffers: buffers, counters: counters, capture: capture,
+        downs: downs))
   }
 
   deinit {
-    numbers.deallocate()
-    buffers.deallocate()
-    counts.deallocate()
-    generated.deallocate()
+    parts.pointee.numbers.deallocate()
+    parts.pointee.buffers.deallocate()
+    parts.deallocate()
   }
+
+  private var portCount: Int { @inline(__always) get { parts.pointee.portCount } }
+  private var queue: UInt16 { @inline(__always) get { parts.pointee.queue } }
+  private var numbers: UnsafeMutablePointer<UInt16> { @inline(__always) get { parts.pointee.numbers } }
+  private var buffers: UnsafeMutablePointer<TransmitBuffer> { @inline(__always) get { parts.pointee.buffers } }
+  private var counters: Counters { @inline(__always) get { parts.pointee.counters } }
+  private var capture: CaptureTap { @inline(__always) get { parts.pointee.capture } }
+  private var downs: PortDowns { @inline(__always) get { parts.pointee.downs } }
 
   @inline(__always) func receive(port: Int, into mbufs: UnsafeMutablePointer<Mbuf?>, count: Int) -> Int {
     let received = Int(dpdk_eth_rx_burst(numbers[port], queue, mbufs, UInt16(truncatingIfNeeded: count)))
@@ -50,20 +57,17 @@ struct Transmitter: ~Copyable {
 
   /// Takes a finished frame.
   @inline(__always) func send(_ mbuf: Mbuf, port: Int) {
-    let count = counts[port]
-    buffers[port &* Self.width &+ count] = mbuf
-    counts[port] = count &+ 1
-    if mbuf.isGenerated { generated[port] &+= 1 }
-    if count &+ 1 == Self.width { flush(port) }
+    if (buffers + port).pointee.append(mbuf) == Self.width { flush(port) }
   }
 
   @inline(__always) func flushAll() {
-    for port in 0..<portCount where counts[port] > 0 { flush(port) }
+    for port in 0..<portCount where buffers[port].count > 0 { flush(port) }
   }
 
   @inline(never) private func flush(_ port: Int) {
-    let count = counts[port]
-    let mbufs = buffers + port &* Self.width
+    let buffer = buffers + port
+    let count = buffer.pointee.count
+    let mbufs = UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: Mbuf?.self)
     if capture.port == port { capture.take(mbufs, count: count, dpdkPort: numbers[port], queue: queue, outgoing: true) }
     var sent = 0
     for _ in 0..<Self.attempts {
@@ -71,7 +75,7 @@ struct Transmitter: ~Copyable {
         dpdk_eth_tx_burst(numbers[port], queue, mbufs + sent, UInt16(truncatingIfNeeded: count &- sent)))
       if sent == count { break }
     }
-    var ownSent = generated[port]
+    var ownSent = buffer.pointee.generated
     if sent < count {
       for index in sent..<count {
         guard let mbuf = mbufs[index] else { continue }
@@ -87,8 +91,25 @@ struct Transmitter: ~Copyable {
     counters.add(.sent, sent &- ownSent)
     counters.add(.generatedSent, ownSent)
     counters.sent(port: port, sent)
-    counts[port] = 0
-    generated[port] = 0
+    buffer.pointee.count = 0
+    buffer.pointee.generated = 0
+  }
+}
+
+/// Frames on their way out of a port.
+struct TransmitBuffer {
+  /// The first field, so that a pointer to the buffer is a pointer to it.
+  private var mbufs = InlineArray<64, Mbuf?>(repeating: nil)
+  fileprivate(set) var count = 0
+  /// Of them, those that the gateway made.
+  fileprivate(set) var generated = 0
+
+  /// How many there are then.
+  @inline(__always) fileprivate mutating func append(_ mbuf: Mbuf) -> Int {
+    mbufs[unchecked: count] = mbuf
+    count &+= 1
+    if mbuf.isGenerated { generated &+= 1 }
+    return count
   }
 }
 

@@ -13,6 +13,13 @@ struct ClearItem {
   var isMended = false
   /// The group whose packet it was, when it is on its way into another; -1: it came in clear.
   var openedGroup = -1
+  /// The proxy policy that lets it, by its place in the plan.
+  var policy = -1
+
+  /// Where it came from, as a flow's ID has it; nothing for a packet of the gateway's own.
+  func origin(_ port: Int) -> FlowOrigin? {
+    openedGroup >= 0 ? .group(openedGroup) : port >= 0 ? .port(port) : nil
+  }
 }
 
 /// The way of a clear packet:
@@ -29,6 +36,8 @@ extension Worker {
     clearCount = 0
     sealCount = 0
     let mode = view.ports[port].mode
+    let count = mode == .tunnel ? sealKnown(count, port: port) : count
+    guard count > 0 else { return }
     for index in 0..<count {
       guard let mbuf = takeWhole(index) else { continue }
       switch mode {

@@ -95,6 +95,11 @@ extension Worker {
     guard hops > 1 else { return puntOpened(mbuf, .hopLimit, l3: offset, port: port, mtu: 0) }
     var bytes = UnsafeMutableRawBufferPointer(start: mbuf.data + offset, count: inner.length).mutableBytes
     if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
+    if !opened.pointee.isFromClient {
+      learn(
+        UnsafeRawPointer(mbuf.data + offset), isIPv4: isIPv4, group: opened.pointee.group, route,
+        destination: destination)
+    }
     deliver(
       mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, route, destination: destination, fromProtected: true)
   }

@@ -29,7 +29,9 @@ extension Worker {
     guard sealing.pointee.mode == .tunnel else { return discard(item.pointee.mbuf, .noRoute) }
     let hash = choice(item.pointee.flow, sealing)
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
+    let place = sealCount
     encapsulate(item, sealing: index, port: port, peer: peerIndex, hash: hash)
+    if sealCount > place, sealing.pointee.spread == .flow { learn(place, item, sealing, port: port, hash: hash) }
   }
 
   /// What chooses peer, UDP source port and flow label.
@@ -88,32 +90,49 @@ extension Worker {
     hash: UInt64, trafficClass: UInt8, mayFragment: Bool, coffset: UInt8
   ) {
     let sealing = view.sealings + index
-    let template = state.templates + index
     let peer = view.peers + peerIndex
-    let front = peer.pointee.templateLength &+ template.pointee.length &+ prefix
-    guard mbuf.reframe(from: payload, count: payloadLength, front: front, back: SecurityHeader.icvLength) else {
-      return discard(mbuf, .noBuffer)
-    }
-    let total = mbuf.length
-    let frame = mbuf.data
-    // What this copies too much, the security header's 16 octets and more overwrite.
-    frame.copyVectors(from: UnsafeRawPointer(peer), atLeast: peer.pointee.templateLength)
-    let dscp = sealing.pointee.dscp == SealingEntry.copyDSCP ? trafficClass & 0xFC : sealing.pointee.dscp << 2
-    writeOuter(
-      frame + peer.pointee.etherLength, peer, length: total &- peer.pointee.etherLength, hash: hash,
-      trafficClass: dscp | trafficClass & 3, mayFragment: mayFragment)
-
-    let header = frame + peer.pointee.templateLength
-    header.copyVectors(from: UnsafeRawPointer(template), exactly: template.pointee.length)
+    let form = forms + sealCount
+    form.initialize(
+      to: SealForm(
+        template: state.templates + index, source: peer.pointee.source, coffset: coffset,
+        ioffset: min(sealing.pointee.ioffset, coffset)))
+    guard
+      let header = writeHeaders(
+        mbuf, payload: payload, payloadLength: payloadLength, prefix: prefix, form: form, peer: peer, hash: hash,
+        trafficClass: sealing.pointee.outerClass(trafficClass), mayFragment: mayFragment)
+    else { return discard(mbuf, .noBuffer) }
     (pending + sealCount).initialize(
       to: PendingSeal(
         mbuf: mbuf, port: Int(peer.pointee.port), peer: peerIndex, etherLength: peer.pointee.etherLength,
         isIPv4: peer.pointee.isIPv4, mtu: peer.pointee.mtu))
     (sealItems + sealCount).initialize(
-      to: SealItem(
-        packet: header, payloadLength: payloadLength &+ prefix, source: peer.pointee.source, template: template,
-        coffset: coffset, ioffset: min(sealing.pointee.ioffset, coffset)))
+      to: SealItem(packet: header, payloadLength: payloadLength &+ prefix, form: form))
     sealCount &+= 1
+  }
+
+  /// All that comes before a payload but for the next hop's MAC address, epoch and counter; gives the security header's place.
+  /// Nothing when the buffer is too small.
+  @inline(__always)
+  mutating func writeHeaders(
+    _ mbuf: Mbuf, payload: Int, payloadLength: Int, prefix: Int, form: UnsafePointer<SealForm>,
+    peer: UnsafePointer<PeerEntry>, hash: UInt64, trafficClass: UInt8, mayFragment: Bool
+  ) -> UnsafeMutableRawPointer? {
+    let template = form.pointee.template
+    let front = peer.pointee.templateLength &+ template.pointee.length &+ prefix
+    guard mbuf.reframe(from: payload, count: payloadLength, front: front, back: SecurityHeader.icvLength) else {
+      return nil
+    }
+    let total = mbuf.length
+    let frame = mbuf.data
+    // What this copies too much, the security header's 16 octets and more overwrite.
+    frame.copyVectors(from: UnsafeRawPointer(peer), atLeast: peer.pointee.templateLength)
+    writeOuter(
+      frame + peer.pointee.etherLength, peer, length: total &- peer.pointee.etherLength, hash: hash,
+      trafficClass: trafficClass, mayFragment: mayFragment)
+    let header = frame + peer.pointee.templateLength
+    header.copyVectors(from: UnsafeRawPointer(template), exactly: template.pointee.length)
+    header.storeBytes(of: form.pointee.word.bigEndian, as: UInt32.self)
+    return header
   }
 
   /// The fields of the outer IP and UDP header that the template leaves open. `length` counts from the IP header.
@@ -170,13 +189,14 @@ extension Worker {
     guard sealCount > 0, pending[sealCount &- 1].mbuf == mbuf else { return }
     let item = sealItems + (sealCount &- 1)
     let info = PayloadInfoHeader(nextHeader: IPProtocol.ethernet)
-    (item.pointee.packet + item.pointee.template.pointee.length).storeBytes(of: info.word.bigEndian, as: UInt32.self)
+    (item.pointee.packet + item.pointee.form.pointee.template.pointee.length)
+      .storeBytes(of: info.word.bigEndian, as: UInt32.self)
   }
 
   /// Step 6 of the clear packet's way.
   @inline(__always)
   mutating func sealPending() {
-    sealer.seal(sealItems, count: sealCount, board: board)
+    sealer.seal(sealItems, count: sealCount, board: board, clock: clock)
     var sealed = 0
     for index in 0..<sealCount {
       let done = pending[index]

@@ -30,6 +30,8 @@ struct ProtectedItem {
 extension Worker {
   @inline(__always)
   mutating func openBurst(_ count: Int, port: Int) {
+    let count = view.ports[port].pair < 0 ? openKnown(count, port: port) : count
+    guard count > 0 else { return }
     protectedCount = 0
     for index in 0..<count {
       guard let mbuf = takeWhole(index) else { continue }
@@ -52,6 +54,7 @@ extension Worker {
           passUnprotected(item.pointee, to: route, port: port)
           continue
         }
+        ownAddresses[port] = OwnAddress(address: item.pointee.destination, isIPv4: item.pointee.isIPv4)
       }
       guard let place = protectedPart(item.pointee, udpPort: udpPort) else {
         takeUnprotected(item.pointee, port: port)
@@ -76,7 +79,7 @@ extension Worker {
   }
 
   @inline(never)
-  private mutating func countUntracked() {
+  mutating func countUntracked() {
     counters.add(.replayTableFull, opener.untracked.tableFull)
     counters.add(.replayConnectionFull, opener.untracked.connectionFull)
     opener.untracked = UntrackedCount()
@@ -105,7 +108,7 @@ extension Worker {
 
   /// Step 2: false when the packet was dropped or is a fragment that waits.
   @inline(__always)
-  private mutating func outerHeaders(_ mbuf: Mbuf, l3: Int, into place: UnsafeMutablePointer<ProtectedItem>) -> Bool {
+  mutating func outerHeaders(_ mbuf: Mbuf, l3: Int, into place: UnsafeMutablePointer<ProtectedItem>) -> Bool {
     let bytes = mbuf.bytes(from: l3).bytes
     if let view = IPv4View(bytes) {
       guard view.checksumIsValid else {
@@ -157,7 +160,7 @@ extension Worker {
 
   /// Step 3: where the security header starts and how far the ICV reaches; nothing for anything else.
   @inline(__always)
-  private func protectedPart(_ item: ProtectedItem, udpPort: UInt16) -> (offset: Int, length: Int)? {
+  func protectedPart(_ item: ProtectedItem, udpPort: UInt16) -> (offset: Int, length: Int)? {
     let end = item.l3 &+ item.length
     switch item.protocolNumber {
     case IPProtocol.statelessEESP:

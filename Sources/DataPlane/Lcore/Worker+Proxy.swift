@@ -34,7 +34,8 @@ extension Worker {
     let item = clear + index
     item.initialize(
       to: ClearItem(
-        mbuf: mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, flow: flow, openedGroup: opened.group))
+        mbuf: mbuf, l3: offset, length: inner.length, isIPv4: isIPv4, flow: flow, openedGroup: opened.group,
+        policy: policy))
     if view.mssClamp, isSYN(item.pointee) { clamp(item.pointee, room: roomBack(to: routesFrom[index])) }
     let place = sealCount
     if route.pointee.kind == .clients {

@@ -118,18 +118,22 @@ extension Worker {
       place += udp
     }
     place.copyMemory(from: UnsafeRawPointer(template), byteCount: template.pointee.length)
-    let info = PayloadInfoHeader(nextHeader: nextHeader)
-    (place + template.pointee.length).storeBytes(of: info.word.bigEndian, as: UInt32.self)
     // The payload begins with the transport header: what lies before it in the packet stays outside.
     var flow = item.flow
     flow.headersEnd &-= flow.transportOffset
     let coffset = flow.coffset(upTo: sealing.pointee.coffset, prefix: PayloadInfoHeader.length)
+    let form = forms + sealCount
+    form.initialize(
+      to: SealForm(
+        template: template, source: item.flow.source, coffset: coffset,
+        ioffset: min(sealing.pointee.ioffset, coffset)))
+    place.storeBytes(of: form.pointee.word.bigEndian, as: UInt32.self)
+    let info = PayloadInfoHeader(nextHeader: nextHeader)
+    (place + template.pointee.length).storeBytes(of: info.word.bigEndian, as: UInt32.self)
     (pending + sealCount).initialize(
       to: PendingSeal(mbuf: mbuf, port: out, peer: -1, etherLength: item.l3, isIPv4: item.isIPv4, mtu: mtu))
     (sealItems + sealCount).initialize(
-      to: SealItem(
-        packet: place, payloadLength: PayloadInfoHeader.length &+ segment, source: item.flow.source, template: template,
-        coffset: coffset, ioffset: min(sealing.pointee.ioffset, coffset)))
+      to: SealItem(packet: place, payloadLength: PayloadInfoHeader.length &+ segment, form: form))
     sealCount &+= 1
   }
 

@@ -33,12 +33,19 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let returned: UnsafeMutableRawPointer?
   let pool: UnsafeMutableRawPointer
   let isDedicated: Bool
+  var clock = StageClock()
 
   var opener: Opener<Engine>
   var sealer: Sealer<Engine>
   var transmitter: Transmitter
   var reassembler: Reassembler
   let lookup: PrefixLookup
+  /// Flows of clear packets whose way is known.
+  var sealFlows: FlowTable<SealWay>
+  /// Addresses of packets that were opened, whose way is known.
+  var openFlows: FlowTable<OpenWay>
+  /// Per port, the last own address that a packet came for.
+  let ownAddresses: UnsafeMutablePointer<OwnAddress>
   /// Low 16 bits: the identification of outer IPv4 packets that may be fragmented.
   var identification: UInt32
   /// The last choice of a sealing that spreads by packet.
@@ -49,11 +56,14 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let clear: UnsafeMutablePointer<ClearItem>
   var clearCount = 0
   let pending: UnsafeMutablePointer<PendingSeal>
+  let forms: UnsafeMutablePointer<SealForm>
+  let known: UnsafeMutablePointer<KnownSeal>
   let sealItems: UnsafeMutablePointer<SealItem>
   var sealCount = 0
   let protected: UnsafeMutablePointer<ProtectedItem>
   var protectedCount = 0
   let openItems: UnsafeMutablePointer<OpenItem>
+  let knownOpens: UnsafeMutablePointer<KnownOpen>
   let destinations: UnsafeMutablePointer<IPAddress>
   let sources: UnsafeMutablePointer<IPAddress>
   let routesTo: UnsafeMutablePointer<PrefixEntry>
@@ -92,15 +102,22 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     self.transmitter = transmitter
     self.reassembler = reassembler
     lookup = PrefixLookup()
+    sealFlows = FlowTable(placeBits: 11)
+    openFlows = FlowTable(placeBits: 11)
+    ownAddresses = .allocate(capacity: Counters.maxPorts)
+    ownAddresses.initialize(repeating: OwnAddress(), count: Counters.maxPorts)
     identification = UInt32.random(in: 0...UInt32.max)
     turn = UInt64.random(in: 0...UInt64.max)
     received = .allocate(capacity: Self.burst)
     received.initialize(repeating: nil, count: Self.burst)
     clear = .allocate(capacity: Self.burst)
     pending = .allocate(capacity: Self.burst)
+    forms = .allocate(capacity: Self.burst)
+    known = .allocate(capacity: Self.burst)
     sealItems = .allocate(capacity: Self.burst)
     protected = .allocate(capacity: Self.burst)
     openItems = .allocate(capacity: Self.burst)
+    knownOpens = .allocate(capacity: Self.burst)
     destinations = .allocate(capacity: Self.burst + 1)
     sources = .allocate(capacity: Self.burst + 1)
     routesTo = .allocate(capacity: Self.burst + 1)
@@ -114,9 +131,13 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     received.deallocate()
     clear.deallocate()
     pending.deallocate()
+    forms.deallocate()
+    known.deallocate()
     sealItems.deallocate()
     protected.deallocate()
     openItems.deallocate()
+    knownOpens.deallocate()
+    ownAddresses.deallocate()
     destinations.deallocate()
     sources.deallocate()
     routesTo.deallocate()
@@ -156,12 +177,15 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   /// One round over all ports; the number of packets it met.
   @inline(never)
   mutating func iterate(receiving: Bool) -> Int {
+    clock.begin()
     takeSnapshot()
-    neighbours.begin()
+    if neighbours.begin() { forgetFlows() }
+    clock.end(.round)
     var total = 0
     if receiving {
       for port in 0..<view.portCount {
         let count = transmitter.receive(port: port, into: received, count: Self.burst)
+        clock.end(.receive)
         guard count > 0 else { continue }
         total &+= count
         counters.add(.received, count)
@@ -175,12 +199,14 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     }
     if let returned, !dpdk_ring_empty(returned) { total &+= takeReturned(returned) }
     transmitter.flushAll()
+    clock.end(.transmit)
     let now = dpdk_rdtsc()
     if now >= nextHousekeeping {
       nextHousekeeping = now &+ housekeepingInterval
       housekeep()
     }
     dpdk_rcu_qsbr_quiescent(qsbr, UInt32(truncatingIfNeeded: number))
+    clock.end(.round)
     return total
   }
 
@@ -193,8 +219,17 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   /// Data keys of master keys that are gone go with them.
   @inline(never) private mutating func adopt(_ storage: UnsafeMutablePointer<SnapshotStorage>) {
     snapshot = storage
+    forgetFlows()
+    opener.forgetHeaders()
     opener.dataKeys.adopt(serials: storage.pointee.serials)
     sealer.dataKeys.adopt(serials: storage.pointee.serials)
+  }
+
+  /// What flows know is of the snapshot, of the neighbours and of the epoch.
+  @inline(never) private mutating func forgetFlows() {
+    sealFlows.forget()
+    openFlows.forget()
+    ownAddresses.update(repeating: OwnAddress(), count: Counters.maxPorts)
   }
 
   @inline(never) private mutating func housekeep() {
@@ -223,6 +258,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   }
 
   @inline(never) private mutating func endEpoch(_ board: SealingBoard) {
+    forgetFlows()
     opener.dataKeys.erasePast(board, keys: state.keys)
     sealer.dataKeys.erasePast(board, keys: state.keys)
   }
@@ -315,23 +351,31 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 }
 
 extension UnsafeMutableRawPointer {
-  /// Copies in whole vectors, and so up to 15 octets more than `count`, on both sides.
+  /// Copies in whole vectors, and so up to 15 octets more than `count`, or up to 48 octets, on both sides.
   @inline(__always) func copyVectors(from source: UnsafeRawPointer, atLeast count: Int) {
-    var offset = 0
+    copyVector(from: source, at: 0)
+    copyVector(from: source, at: 16)
+    copyVector(from: source, at: 32)
+    var offset = 48
     while offset < count {
-      storeBytes(
-        of: source.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self), toByteOffset: offset,
-        as: SIMD16<UInt8>.self)
+      copyVector(from: source, at: offset)
       offset &+= 16
     }
   }
 
   /// Copies 16 octets or more; the last vector ends where they do.
   @inline(__always) func copyVectors(from source: UnsafeRawPointer, exactly count: Int) {
-    copyVectors(from: source, atLeast: count &- 16)
-    let last = count &- 16
+    var offset = 0
+    while offset < count &- 16 {
+      copyVector(from: source, at: offset)
+      offset &+= 16
+    }
+    copyVector(from: source, at: count &- 16)
+  }
+
+  @inline(__always) private func copyVector(from source: UnsafeRawPointer, at offset: Int) {
     storeBytes(
-      of: source.loadUnaligned(fromByteOffset: last, as: SIMD16<UInt8>.self), toByteOffset: last,
+      of: source.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self), toByteOffset: offset,
       as: SIMD16<UInt8>.self)
   }
 

@@ -2,10 +2,10 @@ import Foundation
 
 /// A part of the run. Each is measured in a process of its own, as DPDK starts once in each.
 enum Section: String, CaseIterable {
-  case sizes, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, sharing, goals
+  case sizes, steps, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, sharing, goals
 
   /// What one thread moves.
-  static let quick: [Section] = [.sizes, .bursts, .keys, .engines, .files, .proxy, .instructions]
+  static let quick: [Section] = [.sizes, .steps, .bursts, .keys, .engines, .files, .proxy, .instructions]
 
   /// What a section is told.
   struct Effort {
@@ -18,6 +18,7 @@ enum Section: String, CaseIterable {
   func run(_ effort: Effort) throws -> [Table] {
     switch self {
     case .sizes: try SizesSection(effort: effort).tables()
+    case .steps: try StepsSection(effort: effort).tables()
     case .bursts: try BurstsSection(effort: effort).tables()
     case .keys: try KeysSection(effort: effort).tables()
     case .engines: try EnginesSection(effort: effort).tables()

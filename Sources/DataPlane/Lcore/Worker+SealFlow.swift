@@ -1,0 +1,241 @@
+internal import CDPDK
+internal import Wire
+
+/// The way of a flow of clear packets that are sealed, as its packets so far went it (`Worker+Clear`).
+struct SealWay {
+  var form: SealForm
+  /// The upper half of the flow's hash.
+  var hash: UInt32
+  var peer: UnsafePointer<PeerEntry>
+  /// The next hop's MAC address as it stands in a frame: its first four octets, its last two.
+  var mac: (UInt32, UInt16)
+  /// Octets of the largest packet that needs no fragments, and of the headers that were found.
+  var room: UInt16
+  var headersEnd: UInt8
+  /// What `SealingEntry` says of the outer header's class.
+  var keptClass: UInt8
+  var addedClass: UInt8
+  /// The proxy policy's place in the plan.
+  var policy: UInt8
+
+  static var noPolicy: UInt8 { 0xFF }
+}
+
+/// A whole TCP or UDP packet without options or extension headers, as nearly all are: what to ask of one that belongs to a
+/// known flow. Whatever else it might be, it takes the general way.
+struct PlainPacket {
+  let id: FlowID
+  /// Octets.
+  let length: Int
+  let headersEnd: Int
+  let trafficClass: UInt8
+  let isIPv4: Bool
+  let mayFragment: Bool
+
+  /// Reads no further than `available` octets. The checks are those of `Worker.classifyPacket` and `age`, in whatever order is
+  /// cheap, as none of them names a drop here; what depends on nothing but the flow's ID was checked for its first packet.
+  ///
+  @inline(__always)
+  init?(_ packet: UnsafeRawPointer, available: Int, origin: FlowOrigin) {
+    let start: Int
+    let protocolNumber: UInt8
+    isIPv4 = packet.load(as: UInt8.self) >> 4 == 4
+    let first = UInt64(bigEndian: packet.loadUnaligned(as: UInt64.self))
+    if isIPv4 {
+      start = IPv4Header.minimumLength
+      guard available >= start &+ UDPHeader.length else { return nil }
+      let second = UInt64(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.ttlOffset, as: UInt64.self))
+      guard Self.isPlain(first, second, packet), second >> 56 > 1 else { return nil }
+      length = Int(truncatingIfNeeded: first >> 32 & 0xFFFF)
+      trafficClass = UInt8(truncatingIfNeeded: first >> 48)
+      mayFragment = UInt16(truncatingIfNeeded: first) & IPv4Header.dontFragment == 0
+      protocolNumber = UInt8(truncatingIfNeeded: second >> 48)
+    } else {
+      start = IPv6Header.length
+      guard available >= start &+ UDPHeader.length, first >> 60 == 6, first & 0xFF > 1 else { return nil }
+      length = IPv6Header.length &+ Int(truncatingIfNeeded: first >> 16 & 0xFFFF)
+      trafficClass = UInt8(truncatingIfNeeded: first >> 52)
+      mayFragment = false
+      protocolNumber = UInt8(truncatingIfNeeded: first >> 8)
+    }
+    guard length <= available, length >= start &+ UDPHeader.length else { return nil }
+    var size: UInt8 = 0
+    if protocolNumber == IPProtocol.udp {
+      headersEnd = start &+ UDPHeader.length
+    } else {
+      guard protocolNumber == IPProtocol.tcp, length >= start &+ TCPView.minimumLength else { return nil }
+      size = packet.load(fromByteOffset: start &+ TCPView.dataOffsetOffset, as: UInt8.self) >> 4
+      headersEnd = start &+ Int(size) &* 4
+      // A SYN may have its segment size lowered.
+      guard headersEnd >= start &+ TCPView.minimumLength, headersEnd <= length,
+        packet.load(fromByteOffset: start &+ TCPView.flagsOffset, as: UInt8.self) & TCPView.syn == 0
+      else { return nil }
+    }
+    // What is left in clear ends where the header does: packets of one flow have the size of it in common.
+    id = FlowID(
+      packet, isIPv4: isIPv4, ports: packet.loadUnaligned(fromByteOffset: start, as: UInt32.self),
+      protocolNumber: protocolNumber, shape: size, origin: origin)
+  }
+
+  /// Whether an IPv4 header has no options, is no fragment's and has the right checksum.
+  ///
+  /// - Parameters:
+  ///   - first: its first eight octets, and `second` those after.
+  @inline(__always)
+  static func isPlain(_ first: UInt64, _ second: UInt64, _ packet: UnsafeRawPointer) -> Bool {
+    let last = UInt32(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.destinationOffset, as: UInt32.self))
+    let sum = (first >> 32) &+ (first & 0xFFFF_FFFF) &+ (second >> 32) &+ (second & 0xFFFF_FFFF) &+ UInt64(last)
+    return first >> 56 == 0x45 && UInt16(truncatingIfNeeded: first) & 0x3FFF == 0 && Checksum.fold(sum) == 0xFFFF
+  }
+}
+
+/// Packets of known flows go the way that the flow's first packets went, without asking anew: in tunnel mode, the same checks
+/// of what each packet has for itself, the same headers, then the same `Sealer`.
+///
+/// What the way depends on beside the packet (snapshot, neighbours, epoch) forgets all flows when it changes
+/// (`Worker.forgetFlows`).
+///
+/// One step is taken for the whole burst before the next: so the steps of several packets are under way in a processor at once.
+extension Worker {
+  /// Seals the packets of a burst whose flow is known. The others stay in `received`, in their order; gives their number.
+  @inline(__always)
+  mutating func sealKnown(_ count: Int, port: Int) -> Int {
+    let entry = view.ports + port
+    var others = 0
+    var knownCount = 0
+    for index in 0..<count {
+      guard let mbuf = received[index] else { continue }
+      if let l3 = entry.pointee.plainOffset(mbuf),
+        let packet = PlainPacket(UnsafeRawPointer(mbuf.data + l3), available: mbuf.length &- l3, origin: .port(port)),
+        let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
+      {
+        known[knownCount] = KnownSeal(mbuf, l3: l3, way, packet)
+        knownCount &+= 1
+      } else {
+        received[others] = mbuf
+        others &+= 1
+      }
+    }
+    clock.end(.parse)
+    if knownCount > 0 { sealKnown(knownCount) }
+    return others
+  }
+
+  /// Of the packets in `known`.
+  @inline(__always)
+  mutating func sealKnown(_ count: Int) {
+    for index in 0..<count { wrapKnown(known[index]) }
+    clock.end(.header)
+    finishKnown()
+  }
+
+  @inline(__always)
+  private mutating func wrapKnown(_ item: KnownSeal) {
+    let mbuf = item.mbuf
+    let way = item.way
+    let form = UnsafeMutableRawPointer(way).assumingMemoryBound(to: SealForm.self)
+    guard
+      let header = writeHeaders(
+        mbuf, payload: item.l3, payloadLength: item.length, prefix: 0, form: form, peer: way.pointee.peer,
+        hash: UInt64(way.pointee.hash) << 32,
+        trafficClass: item.trafficClass & way.pointee.keptClass | way.pointee.addedClass,
+        mayFragment: item.mayFragment)
+    else { return discard(mbuf, .noBuffer) }
+    let payload = header + form.pointee.template.pointee.length
+    var bytes = UnsafeMutableRawBufferPointer(start: payload, count: item.length).mutableBytes
+    if item.isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
+    let frame = mbuf.data
+    frame.storeBytes(of: way.pointee.mac.0, as: UInt32.self)
+    frame.storeBytes(of: way.pointee.mac.1, toByteOffset: 4, as: UInt16.self)
+    known[sealCount].mbuf = mbuf
+    known[sealCount].way = way
+    (sealItems + sealCount).initialize(to: SealItem(packet: header, payloadLength: item.length, form: form))
+    sealCount &+= 1
+  }
+
+  @inline(__always)
+  private mutating func finishKnown() {
+    sealer.seal(sealItems, count: sealCount, board: board, clock: clock)
+    var sealed = 0
+    for index in 0..<sealCount {
+      let done = known[index]
+      if let reason = sealItems[index].drop {
+        discard(done.mbuf, reason)
+        continue
+      }
+      sealed &+= 1
+      let peer = done.way.pointee.peer
+      counters.sealed(peer: peer.pointee.place)
+      if done.way.pointee.policy != SealWay.noPolicy { counters.proxied(policy: Int(done.way.pointee.policy)) }
+      transmitter.send(done.mbuf, port: Int(peer.pointee.port))
+    }
+    counters.add(.sealed, sealed)
+    sealCount = 0
+  }
+
+  /// The packet at `place` of the burst stands ready to be sealed: those of its flow that come after it can go the same way,
+  /// once its next hop is known.
+  @inline(never)
+  mutating func learn(
+    _ place: Int, _ item: UnsafePointer<ClearItem>, _ sealing: UnsafePointer<SealingEntry>, port: Int, hash: UInt64
+  ) {
+    guard let origin = item.pointee.origin(port), item.pointee.policy < Int(SealWay.noPolicy) else { return }
+    let form = forms[place]
+    let octets = UnsafeRawPointer(sealItems[place].packet + form.template.pointee.length)
+    let peer = view.peers + pending[place].peer
+    let overhead = peer.pointee.outerLength &+ sealing.pointee.headerLength &+ SecurityHeader.icvLength
+    guard let packet = PlainPacket(octets, available: item.pointee.length, origin: origin),
+      let mac = neighbours.mac(of: peer.pointee.nextHop, port: Int(peer.pointee.port))
+    else { return }
+    sealFlows.enter(
+      packet.id,
+      SealWay(
+        form: form, hash: UInt32(truncatingIfNeeded: hash >> 32), peer: peer,
+        mac: (
+          UInt32(truncatingIfNeeded: mac.rawValue >> 16).bigEndian, UInt16(truncatingIfNeeded: mac.rawValue).bigEndian
+        ), room: UInt16(clamping: peer.pointee.mtu &- overhead), headersEnd: UInt8(clamping: packet.headersEnd),
+        keptClass: sealing.pointee.keptClass, addedClass: sealing.pointee.addedClass,
+        policy: UInt8(truncatingIfNeeded: item.pointee.policy)))
+  }
+}
+
+/// A packet of a known flow.
+struct KnownSeal {
+  var mbuf: Mbuf
+  var way: UnsafeMutablePointer<SealWay>
+  /// Octets from the frame's start to the IP packet, and of that packet.
+  var l3: Int
+  var length: Int
+  var trafficClass: UInt8
+  var isIPv4: Bool
+  var mayFragment: Bool
+
+  @inline(__always) init(_ mbuf: Mbuf, l3: Int, _ way: UnsafeMutablePointer<SealWay>, _ packet: PlainPacket) {
+    self.mbuf = mbuf
+    self.l3 = l3
+    self.way = way
+    length = packet.length
+    trafficClass = packet.trafficClass
+    isIPv4 = packet.isIPv4
+    mayFragment = packet.mayFragment
+  }
+}
+
+extension PortEntry {
+  /// Where a frame's IP packet begins, for a frame of one buffer to this port alone, with this port's tag and no other.
+  @inline(__always) func plainOffset(_ mbuf: Mbuf) -> Int? {
+    let frame = UnsafeRawPointer(mbuf.data)
+    guard mbuf.pointee.nb_segs == 1, mbuf.length >= 18 &+ IPv4Header.minimumLength else { return nil }
+    let station = UInt64(bigEndian: frame.loadUnaligned(as: UInt64.self)) >> 16
+    guard station == mac.rawValue || isCapture && station >> 40 & 1 == 0 else { return nil }
+    let type = UInt32(bigEndian: frame.loadUnaligned(fromByteOffset: EthernetHeader.typeOffset, as: UInt32.self))
+    if vlan == Self.untagged { return Self.isIP(type >> 16) ? 14 : nil }
+    guard type >> 16 == EtherType.vlan, UInt16(truncatingIfNeeded: type) & 0xFFF == vlan else { return nil }
+    let inner = UInt16(bigEndian: frame.loadUnaligned(fromByteOffset: 16, as: UInt16.self))
+    return Self.isIP(UInt32(inner)) ? 18 : nil
+  }
+
+  @inline(__always) private static func isIP(_ type: UInt32) -> Bool {
+    type == EtherType.ipv4 || type == EtherType.ipv6
+  }
+}
