@@ -4,6 +4,7 @@ import Foundation
 
 /// That no lcore writes a cache line which another one touches. Two lcores of a gateway take turns, each on a thread of its
 /// own, under valgrind, with a tool that tells of every load and store; after a warm-up, each line is one lcore's or only read.
+/// `play` runs there, `tables` in the process that reads what the tool says.
 struct SharingSection {
   private static let cases: [(String, Kind)] =
     Direction.allCases.flatMap { direction in
@@ -95,7 +96,7 @@ struct SharingSection {
         throw PerfError("\(name): the trace has not \(Self.turns) turns of each lcore in \(Self.layouts) layouts")
       }
       let (explained, rest) = try judge(name, layouts, symbols)
-      table.notes += explained
+      for line in explained { table.notes += table.notes.contains(line) ? [] : [line] }
       faults += rest
       func most(_ isCounted: (CacheLine) -> Bool) -> Cell {
         Cell(Double(layouts.map { $0.lines.values.count(where: isCounted) }.max() ?? 0))
@@ -137,7 +138,7 @@ struct SharingSection {
         "\(name), in \(lines.count) of \(Self.layouts) layouts of the heap: \(most == 1 ? "a line" : "\(most) lines") of "
         + "\(group.owner): \(group.accesses)"
       if let known = Self.explained.first(where: { group.owner.hasPrefix($0.owner) && most == 1 }) {
-        sentences.explained.append("\(name): a line of \(group.owner): \(known.reason)")
+        sentences.explained.append("Explained: a line of \(group.owner): \(known.reason)")
       } else {
         sentences.rest.append(sentence)
       }
