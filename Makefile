@@ -1,6 +1,6 @@
 # `make run` shows Keyweave at work, `make test` proves it; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help run test deps test-deps host build build-tests demo fuzz asan lint format check-loop perf perf-compare clean
+.PHONY: help run test deps test-deps host build build-tests demo fuzz asan lint format check-loop perf perf-build perf-thresholds perf-compare clean
 
 SWIFT ?= swift
 # One release build serves run and test: with testable imports off, the tests add their own files and rebuild nothing.
@@ -51,9 +51,14 @@ format: ## mend the format of every Swift file
 check-loop: build ## show that the lcore loop neither counts references nor allocates
 	@.ci/check-loop --self-test .build/release/keyweave
 
-perf: host ## measure the engines and the loop, in multiples of raw AES-GCM (PERF=ARGUMENTS; docs/perf.md)
+perf-build: host
 	KEYWEAVE_FLOOR=1 $(BUILD) --package-path perf --product keyweave-perf
+
+perf: perf-build ## measure the engines and the loop, in multiples of raw AES-GCM (PERF=ARGUMENTS; docs/perf.md)
 	perf/.build/release/keyweave-perf $(PERF)
+
+perf-thresholds: perf-build ## count instructions and write perf/Thresholds, when a change of them is right
+	perf/.build/release/keyweave-perf thresholds
 
 perf-compare: host ## measure this tree and another commit in turns (BASE=COMMIT PERF=SECTIONS)
 	@perf/compare $(BASE) $(PERF)

@@ -175,6 +175,7 @@ void perf_process_prefer(void) { setpriority(PRIO_PROCESS, 0, -10); }
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
+bool perf_knows_valgrind(void) { return true; }
 void perf_count_begin(void) {
   CALLGRIND_ZERO_STATS;
   CALLGRIND_TOGGLE_COLLECT;
@@ -184,6 +185,7 @@ void perf_count_end(const char *name) {
   CALLGRIND_DUMP_STATS_AT(name);
 }
 #else
+bool perf_knows_valgrind(void) { return false; }
 void perf_count_begin(void) {}
 void perf_count_end(const char *name) { (void)name; }
 #endif

@@ -1,5 +1,6 @@
 // What measuring needs of DPDK beside the gateway's own door: the device that feeds it, and C loops to compare with.
 #pragma once
+#include "accesses.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,6 +88,18 @@ bool perf_evp_open(
     void *context, const void *key, const void *nonce, const void *aad, int aad_length, void *text, int length,
     const void *tag);
 
+/// Whether valgrind's headers were there when this was built.
+bool perf_knows_valgrind(void);
 /// Under callgrind: counts from here on, from zero; and writes what was counted, with a name.
 void perf_count_begin(void);
 void perf_count_end(const char *name);
+
+typedef void (*perf_turn)(unsigned lcore, void *user);
+/// Calls `turn` for one lcore after the other, each on a thread of its own that is an lcore to DPDK: as lcores run, but never
+/// at the same time. After `silent` rounds, `noted` rounds have their accesses told by valgrind's tool in perf/Accesses, each
+/// turn's after the note "lcore N". Every turn also counts `perf_witness`, a word that all of them share: who looks for such
+/// words must find it. False on failure.
+bool perf_take_turns(unsigned lcores, unsigned silent, unsigned noted, perf_turn turn, void *user);
+/// Under valgrind: writes a line into its log, between those of the tool. And one for each of DPDK's named memory zones.
+void perf_note(const char *text);
+void perf_note_zones(void);

@@ -58,7 +58,7 @@ final class EngineBenchmark<Engine: AEADEngine> {
   private func deriveAndSeal(_ lengths: [Int], _ suite: Suite) throws -> Measurement {
     let table = try KeyTable([Network.group()], with: engine)
     guard let entry = table.view.group(at: 0) else { throw PerfError("the key table has no group") }
-    let derivation = try KeyDerivation()
+    let derivation = KeyDerivation()
     let keys = try LockedMemory(octets: texts.count * KeyDerivation.keySize)
     let variant = Variant(context: .device, suite: suite, isWide: false)
     var requests = texts.indices.map {

@@ -25,10 +25,10 @@ struct Comparison {
       }
       guard !pairs.isEmpty else { return nil }
       var table = Table(
-        id: shape.id, title: shape.title,
-        unit: "new / old, median of \(pairs.count) pairs ± half of what lies between them",
-        axis: shape.axis, columns: shape.columns)
+        id: shape.id, title: shape.title, unit: "new / old, \(pairs.count) pairs", axis: shape.axis,
+        columns: shape.columns)
       table.digits = 3
+      table.notes = ["The spread is half of what lies between the least and the most."]
       for row in shape.rows {
         let cells = shape.columns.map { column -> Cell? in
           let ratios = pairs.compactMap { old, new -> Double? in

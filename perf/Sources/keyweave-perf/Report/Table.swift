@@ -35,6 +35,8 @@ struct Table: Codable {
   var columns: [String]
   var rows: [Row] = []
   var notes: [String] = []
+  /// Sentences about what must not be so: with one, the program fails. Nil and none in most tables.
+  var faults: [String]?
   /// Digits after the point.
   var digits = 0
 
@@ -52,7 +54,11 @@ struct Run: Codable {
 
 extension Table {
   var text: String {
-    var lines = ["", "\(title) (\(unit); median ± spread, times raw)", ""]
+    let all = rows.flatMap(\.cells)
+    let form =
+      (all.contains { $0?.spread != nil } ? "; median ± spread" : "")
+      + (all.contains { $0?.times != nil } ? ", times raw" : "")
+    var lines = ["", "\(title) (\(unit)\(form))", ""]
     let names = max(axis.count, rows.map(\.name.count).max() ?? 0)
     let cells = rows.map { $0.cells.map { $0.map(text(of:)) ?? "-" } }
     let widths = columns.indices.map { column in max(columns[column].count, cells.map { $0[column].count }.max() ?? 0) }

@@ -106,13 +106,14 @@ final class Rig {
 
   // MARK: Packets
 
-  func frames(_ sizes: Sizes) throws -> FrameSet {
+  /// - Parameter first: that many of them only, each of a flow of its own.
+  func frames(_ sizes: Sizes, first count: Int = .max) throws -> FrameSet {
     if kind.direction == .seal {
       let network = Network(kind.family)
-      let list = sizes.lengths.enumerated().map { network.frame(length: $1, flow: UInt16($0), to: mac) }
+      let list = sizes.lengths.prefix(count).enumerated().map { network.frame(length: $1, flow: UInt16($0), to: mac) }
       return FrameSet(list, copied: 64)
     }
-    return FrameSet(try Self.sealed(kind, sizes).readdressed(to: mac))
+    return FrameSet(Array(try Self.sealed(kind, sizes).prefix(count)).readdressed(to: mac))
   }
 
   /// Frames that a gateway sealed which is set up the same way.

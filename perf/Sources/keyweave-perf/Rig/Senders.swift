@@ -48,7 +48,7 @@ final class Senders {
     table = try KeyTable([Network.group()], with: engine)
     guard let entry = table.view.group(at: 0) else { throw PerfError("the key table has no group") }
     master = entry.pointee.sealing
-    derivation = try KeyDerivation()
+    derivation = KeyDerivation()
     keys = try LockedMemory(octets: Self.width * KeyDerivation.keySize)
     slot = try LockedSlot(engine)
   }

@@ -2,10 +2,10 @@ import Foundation
 
 /// A part of the run. Each is measured in a process of its own, as DPDK starts once in each.
 enum Section: String, CaseIterable {
-  case sizes, steps, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, goals
+  case sizes, steps, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, sharing, goals
 
-  /// What one thread moves, and what needs no program but this one.
-  static let quick: [Section] = [.sizes, .steps, .bursts, .keys, .engines, .files, .proxy]
+  /// What one thread moves.
+  static let quick: [Section] = [.sizes, .steps, .bursts, .keys, .engines, .files, .proxy, .instructions]
 
   /// What a section is told.
   struct Effort {
@@ -28,7 +28,8 @@ enum Section: String, CaseIterable {
     case .lcores: try LcoresSection(effort: effort).tables()
     case .latency: try LatencySection(effort: effort).tables()
     case .events: try EventsSection(effort: effort).tables()
-    case .instructions: try InstructionsSection().tables()
+    case .instructions: try InstructionsSection(limits: Thresholds.apply ? Thresholds() : nil).tables()
+    case .sharing: try SharingSection().tables()
     case .goals: try GoalsSection(effort: effort).tables()
     }
   }
