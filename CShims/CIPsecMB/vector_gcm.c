@@ -1,5 +1,8 @@
-// AES-GCM (SP 800-38D) of one packet in place. Sixteen blocks are under way at once in four registers: their AES rounds, and
-// between those the multiplications of sixteen blocks that are already encrypted. See vector.h for what both files promise.
+// AES-GCM (SP 800-38D) of one packet in place. See vector.h for what both files promise.
+//
+// A unit is four blocks, a register. On a Zen 5 its AES-256 rounds take seven cycles and its four carry-less multiplications
+// eight, in other pipes. Both are busy only if the two alternate in the program: each pipe's queue is short. Therefore long
+// texts go in chunks of twelve units, which also cover the rounds' latency, with the hashing of twelve others between.
 #include "vector_gcm.h"
 
 #if defined(__x86_64__)
@@ -8,260 +11,432 @@
 
 #include "vector.h"
 
-// A group of blocks is multiplied by falling powers of the hash key and reduced once. It has at most sixteen.
-enum { group = vector_gcm_powers, group_octets = 16 * group };
+enum {
+  chunk = vector_keys_most_powers / 4,  // units, as many as all powers serve
+  chunk_octets = 64 * chunk,
+  group = vector_gcm_powers / 4,  // units that few powers serve
+  pieces = 6,                     // of a unit's hashing
+};
 
 typedef struct {
   const uint8_t *key;
+  bool few;                   // Powers serve a group of units, not a chunk, before the hash is reduced.
+  bool joined;                // The first group is AAD and three units of text.
   __m512i counter;            // of the next four blocks, in little-endian
-  __m512i low, middle, high;  // sums of the running group's products
+  __m512i low, middle, high;  // sums of products
   __m512i carry;              // the hash of the groups before, in the first lane
 } state;
 
 #define REVERSED _mm512_broadcast_i32x4(_mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
 #define COUNTER_LAST _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0))
-#define ROUND_KEY(round) _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)s->key + (round)))
 
-// In loops over packets' octets, what was loaded before is loaded again: there are not enough registers to keep it, and the
-// stack must not see it.
+// What a unit's counters are above the first one's.
+#define FOURS(units) {0, 0, 0, 4 * units, 0, 0, 0, 4 * units, 0, 0, 0, 4 * units, 0, 0, 0, 4 * units}
+static const uint32_t above[chunk + 1][16] __attribute__((aligned(64))) = {
+    FOURS(0), FOURS(1), FOURS(2), FOURS(3),  FOURS(4),  FOURS(5),  FOURS(6),
+    FOURS(7), FOURS(8), FOURS(9), FOURS(10), FOURS(11), FOURS(12),
+};
+
+// What was loaded before is loaded again: there are not enough registers to keep it, and the stack must not see it.
 #define FORGET(pointer) __asm__ volatile("" : "+r"(pointer))
 
-// What was computed so far is done now, instead of keeping its operands for later.
+INLINE __mmask64 first_octets(size_t count) { return _bzhi_u64(~0ull, (unsigned)count); }
+INLINE __mmask8 first_blocks(size_t count) { return (__mmask8)_bzhi_u32(0xff, 2 * (unsigned)count); }
+INLINE __m128i first_lane(__m512i blocks) { return _mm512_castsi512_si128(blocks); }
+INLINE __m512i with_last_lane(__m512i blocks, __m128i block) { return _mm512_inserti32x4(blocks, block, 3); }
+INLINE __m512i reversed(__m512i blocks) { return _mm512_shuffle_epi8(blocks, REVERSED); }
+INLINE __m512i sum(__m512i a, __m512i b, __m512i c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
+
+// MARK: Instructions that stay in the order in which they are written
+
 #define SETTLE(value) __asm__ volatile("" : "+v"(value))
 
-INLINE __m512i reversed(__m512i blocks) { return _mm512_shuffle_epi8(blocks, REVERSED); }
-INLINE __mmask64 first_octets(size_t count) { return _bzhi_u64(~0ull, (unsigned)count); }
-INLINE __m128i first_lane(__m512i blocks) { return _mm512_castsi512_si128(blocks); }
+#define PRODUCT(a, b, halves)                                                                    \
+  ({                                                                                             \
+    __m512i product;                                                                             \
+    __asm__ volatile("vpclmulqdq %3, %2, %1, %0" : "=v"(product) : "v"(a), "v"(b), "i"(halves)); \
+    product;                                                                                     \
+  })
 
-INLINE __m128i lanes_sum(__m512i lanes) {
-  __m256i two = _mm256_xor_si256(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
-  return _mm_xor_si128(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1));
+INLINE __m512i load(const uint8_t *place) {
+  __m512i value;
+  __asm__ volatile("vmovdqu64 %1, %0" : "=v"(value) : "m"(*(const __m512i_u *)place));
+  return value;
 }
 
-// Adds up to four blocks (the others are zero), the first times the given power, the next times the one below.
-INLINE void hash(state *s, __m512i blocks, size_t power) {
-  __mmask8 present = power >= 4 ? 0xff : (__mmask8)((1u << (2 * power)) - 1);
-  __m512i powers = _mm512_maskz_loadu_epi64(present, s->key + powers_end - 16 * power);
-  s->low = _mm512_xor_si512(s->low, _mm512_clmulepi64_epi128(blocks, powers, 0x00));
-  s->high = _mm512_xor_si512(s->high, _mm512_clmulepi64_epi128(blocks, powers, 0x11));
-  __m512i middle = _mm512_clmulepi64_epi128(halves_sum(blocks), halves_sum(powers), 0x00);
-  s->middle = _mm512_xor_si512(s->middle, middle);
+INLINE void store(uint8_t *place, __m512i value) {
+  __asm__ volatile("vmovdqu64 %1, %0" : "=m"(*(__m512i_u *)place) : "v"(value));
 }
+
+INLINE __m512i round_key(const state *s, int round) {
+  __m512i key;
+  __asm__ volatile("vbroadcasti32x4 %1, %0" : "=v"(key) : "m"(*(const __m128i *)(s->key + 16 * round)));
+  return key;
+}
+
+INLINE __m512i aes_round(__m512i blocks, __m512i key) {
+  __asm__ volatile("vaesenc %1, %0, %0" : "+v"(blocks) : "v"(key));
+  return blocks;
+}
+
+INLINE __m512i last_aes_round(__m512i blocks, __m512i key) {
+  __asm__ volatile("vaesenclast %1, %0, %0" : "+v"(blocks) : "v"(key));
+  return blocks;
+}
+
+INLINE __m512i counters(__m512i counter, int unit) {
+  if (unit > 0) __asm__ volatile("vpaddd %1, %0, %0" : "+v"(counter) : "m"(*(const __m512i *)above[unit]));
+  return counter;
+}
+
+// MARK: Hashing
+
+INLINE const uint8_t *power(const state *s, size_t power) { return s->key + powers_end - 16 * power; }
 
 // The first blocks of a group take in the hash of the groups before.
-INLINE __m512i carried(state *s, __m512i blocks) { return _mm512_xor_si512(blocks, s->carry); }
+INLINE __m512i carried(state *s, __m512i blocks) {
+  blocks = _mm512_xor_si512(blocks, s->carry);
+  s->carry = _mm512_setzero_si512();
+  return blocks;
+}
 
 INLINE void end_group(state *s) {
-  __m512i low = _mm512_zextsi128_si512(lanes_sum(s->low)), high = _mm512_zextsi128_si512(lanes_sum(s->high));
-  __m512i middle = _mm512_zextsi128_si512(lanes_sum(s->middle));
-  middle = _mm512_ternarylogic_epi64(middle, low, high, 0x96);
-  s->carry = fold(high, fold(middle, low));
+  __m512i lanes = fold(s->high, fold(s->middle, s->low));
+  __m256i two = _mm256_xor_si256(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
+  s->carry = _mm512_zextsi128_si512(_mm_xor_si128(_mm256_castsi256_si128(two), _mm256_extracti128_si256(two, 1)));
   s->low = s->middle = s->high = _mm512_setzero_si512();
 }
 
-// Encrypts the next `units` times four counters into `out`, and one block more if there is one; meanwhile hashes `hashed`
-// times four blocks, the first times the given power.
-INLINE void encrypt(state *s, int rounds, __m512i *out, int units, __m128i *block, const __m512i *blocks, int hashed,
-                    size_t power) {
-  const __m512i four = _mm512_set_epi32(4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0);
-#pragma unroll
-  for (int i = 0; i < units; i += 1) {
-    out[i] = _mm512_xor_si512(_mm512_shuffle_epi8(s->counter, COUNTER_LAST), ROUND_KEY(0));
-    s->counter = _mm512_add_epi32(s->counter, four);
-  }
-  if (block != NULL) *block = _mm_xor_si128(*block, first_lane(ROUND_KEY(0)));
-#pragma unroll
-  for (int round = 1; round < rounds; round += 1) {
-    __m512i key = ROUND_KEY(round);
-#pragma unroll
-    for (int i = 0; i < units; i += 1) out[i] = _mm512_aesenc_epi128(out[i], key);
-    if (block != NULL) *block = _mm_aesenc_si128(*block, first_lane(key));
-    // From the last to the first, for which the carry may be late.
-    int unit = hashed - round / 2;
-    if (round % 2 == 0 && unit >= 0) hash(s, unit == 0 ? carried(s, blocks[0]) : blocks[unit], power - 4 * (size_t)unit);
-  }
-  __m512i key = ROUND_KEY(rounds);
-#pragma unroll
-  for (int i = 0; i < units; i += 1) out[i] = _mm512_aesenclast_epi128(out[i], key);
-  if (block != NULL) {
-    *block = _mm_aesenclast_si128(*block, first_lane(key));
-    SETTLE(*block);
-  }
+// Three multiplications (Karatsuba) instead of four: better where no AES rounds are between.
+INLINE void hash(state *s, __m512i blocks, __m512i powers) {
+  __m512i low = _mm512_clmulepi64_epi128(blocks, powers, 0x00), high = _mm512_clmulepi64_epi128(blocks, powers, 0x11);
+  __m512i middle = _mm512_clmulepi64_epi128(halves_sum(blocks), halves_sum(powers), 0x00);
+  s->low = _mm512_xor_si512(s->low, low);
+  s->high = _mm512_xor_si512(s->high, high);
+  s->middle = _mm512_xor_si512(s->middle, sum(middle, low, high));
 }
 
-// AAD, padded to whole blocks. What is left of it after whole groups is hashed with powers from `power` down.
-INLINE void hash_aad(state *s, const uint8_t *aad, size_t length, size_t power) {
-  while (length > group_octets) {
-    for (size_t from = group; from > 0; from -= 4, aad += 64) {
-      __m512i blocks = reversed(_mm512_loadu_si512(aad));
-      hash(s, from == group ? carried(s, blocks) : blocks, from);
+// AAD of any length, in groups of its own.
+INLINE void hash_aad(state *s, const uint8_t *aad, size_t length) {
+  while (length > 0) {
+    size_t now = length < 64 * group ? length : 64 * group;
+    length -= now;
+    for (const uint8_t *powers = power(s, (now + 15) / 16); now > 0; powers += 64) {
+      size_t octets = now < 64 ? now : 64;
+      __m512i blocks = reversed(_mm512_maskz_loadu_epi8(first_octets(octets), aad));
+      hash(s, carried(s, blocks), _mm512_maskz_loadu_epi64(first_blocks((octets + 15) / 16), powers));
+      aad += octets;
+      now -= octets;
     }
     end_group(s);
-    length -= group_octets;
-  }
-  while (length > 0) {
-    size_t now = length < 64 ? length : 64;
-    hash(s, carried(s, reversed(_mm512_maskz_loadu_epi8(first_octets(now), aad))), power);
-    s->carry = _mm512_setzero_si512();
-    power -= (now + 15) / 16;
-    aad += now;
-    length -= now;
   }
 }
 
-INLINE void add_stream(uint8_t *text, const __m512i *stream, __m512i *results) {
+// A chunk that is hashed piece by piece while this one (opening) or the next (sealing) is encrypted.
+typedef struct {
+  const uint8_t *text;    // NULL: there is none
+  const uint8_t *powers;  // of the first group
+  size_t stride;          // to those of the next group
+  bool karatsuba;
+  __m512i blocks, factors, product;
+} hashing;
+
+INLINE hashing no_hashing(void) { return (hashing){.text = NULL}; }
+
+// AES-256 leaves time for a fourth multiplication, and none for the additions that Karatsuba takes.
+INLINE hashing hashing_of(const state *s, int rounds, const uint8_t *text) {
+  return (hashing){
+      .text = text,
+      .powers = power(s, s->few ? 4 * group : 4 * chunk),
+      .stride = s->few ? 0 : 64 * group,
+      .karatsuba = rounds == 10,
+  };
+}
+
+INLINE void hash_piece(state *s, hashing *h, int piece) {
+  // A group's first unit, for which the carry may be late, is its last.
+  const int step = piece / pieces, place = (step + 1) % group;
+  switch (piece % pieces) {
+    case 0:
+      h->blocks = load(h->text + 64 * (step / group * group + place));
+      h->factors = load(h->powers + h->stride * (size_t)(step / group) + 64 * place);
+      break;
+    case 1:
+      h->blocks = reversed(h->blocks);
+      if (place == 0) h->blocks = carried(s, h->blocks);
+      SETTLE(h->blocks);
+      break;
+    case 2:
+      h->product = PRODUCT(h->blocks, h->factors, 0x00);
+      s->low = _mm512_xor_si512(s->low, h->product);
+      SETTLE(s->low);
+      break;
+    case 3: {
+      __m512i high = PRODUCT(h->blocks, h->factors, 0x11);
+      s->high = _mm512_xor_si512(s->high, high);
+      SETTLE(s->high);
+      if (h->karatsuba) s->middle = sum(s->middle, h->product, high);
+      SETTLE(s->middle);
+      break;
+    }
+    case 4:
+      if (h->karatsuba) {
+        h->blocks = halves_sum(h->blocks);
+        h->factors = halves_sum(h->factors);
+        SETTLE(h->blocks);
+        SETTLE(h->factors);
+      } else {
+        h->product = PRODUCT(h->blocks, h->factors, 0x01);
+      }
+      break;
+    default:
+      s->middle = h->karatsuba ? _mm512_xor_si512(s->middle, PRODUCT(h->blocks, h->factors, 0x00))
+                               : sum(s->middle, h->product, PRODUCT(h->blocks, h->factors, 0x10));
+      SETTLE(s->middle);
+      if (step == chunk - 1 || (place == 0 && s->few)) {
+        end_group(s);
+        SETTLE(s->carry);
+      }
+      break;
+  }
+}
+
+// MARK: Whole chunks
+
+// A piece of hashing, if one is due, `more` instructions after so many of a chunk's.
+INLINE void meanwhile(state *s, hashing *h, int rounds, int done, int more) {
+  const int all = (rounds + 3) * chunk, piece = done * pieces * chunk / all;
+  if (h->text != NULL && (done + more) * pieces * chunk / all > piece) hash_piece(s, h, piece);
+}
+
+INLINE void chunk_round(state *s, int rounds, int round, __m512i *stream, hashing *h) {
+  __m512i key = round_key(s, round);
 #pragma unroll
-  for (int i = 0; i < 4; i += 1) {
-    results[i] = _mm512_xor_si512(_mm512_loadu_si512(text + 64 * i), stream[i]);
-    _mm512_storeu_si512(text + 64 * i, results[i]);
-    results[i] = reversed(results[i]);
+  for (int i = 0; i < chunk; i += 1) {
+    stream[i] = aes_round(stream[i], key);
+    meanwhile(s, h, rounds, (round + 1) * chunk + i, 1);
   }
 }
 
-// Whole groups of text, at least one. What a group becomes is hashed while the next is encrypted; the last one's blocks are
-// left in `sealed`.
-INLINE uint8_t *seal_groups(state *s, int rounds, uint8_t *text, size_t groups, __m512i *sealed) {
-  __m512i stream[4];
-  encrypt(s, rounds, stream, 4, NULL, NULL, 0, 0);
-  for (;;) {
-    add_stream(text, stream, sealed);
-    text += group_octets;
-    groups -= 1;
-    if (groups == 0) return text;
-    FORGET(s->key);
-    encrypt(s, rounds, stream, 4, NULL, sealed, 4, group);
-    end_group(s);
-  }
-}
+// All rounds but the last; a loop over them would be too long for the compiler to unroll.
+#define EACH_ROUND(ROUND)                                                                       \
+  ROUND(1), ROUND(2), ROUND(3), ROUND(4), ROUND(5), ROUND(6), ROUND(7), ROUND(8), ROUND(9); \
+  if (rounds == 14) ROUND(10), ROUND(11), ROUND(12), ROUND(13)
 
-INLINE uint8_t *open_groups(state *s, int rounds, uint8_t *text, size_t groups) {
-  __m512i stream[4], blocks[4];
-  for (; groups > 0; groups -= 1, text += group_octets) {
-    FORGET(s->key);
+INLINE void crypt_chunk(state *s, int rounds, uint8_t *text, hashing h) {
+  __m512i stream[chunk], key = round_key(s, 0);
 #pragma unroll
-    for (int i = 0; i < 4; i += 1) blocks[i] = reversed(_mm512_loadu_si512(text + 64 * i));
-    encrypt(s, rounds, stream, 4, NULL, blocks, 4, group);
-    end_group(s);
-    FORGET(text);
-    add_stream(text, stream, blocks);
+  for (int i = 0; i < chunk; i += 1) {
+    stream[i] = _mm512_shuffle_epi8(counters(s->counter, i), COUNTER_LAST);
+    SETTLE(stream[i]);
+    stream[i] = _mm512_xor_si512(stream[i], key);
+    SETTLE(stream[i]);
+    meanwhile(s, &h, rounds, 2 * i, 2);
+  }
+  s->counter = counters(s->counter, chunk);
+#define CHUNK_ROUND(round) chunk_round(s, rounds, round, stream, &h)
+  EACH_ROUND(CHUNK_ROUND);
+  key = round_key(s, rounds);
+  // Opening, a unit is loaded for the hash before it is overwritten: only the last group's are still to come, and the stores
+  // are no further than its first unit when that is loaded.
+#pragma unroll
+  for (int i = 0; i < chunk; i += 1) {
+    __m512i last = _mm512_xor_si512(key, load(text + 64 * i));
+    SETTLE(last);
+    store(text + 64 * i, last_aes_round(stream[i], last));
+    meanwhile(s, &h, rounds, (rounds + 1) * chunk + 2 * i, 2);
+  }
+}
+
+INLINE uint8_t *seal_chunks(state *s, int rounds, uint8_t *text, size_t chunks) {
+  crypt_chunk(s, rounds, text, no_hashing());
+  for (text += chunk_octets; chunks > 1; chunks -= 1, text += chunk_octets) {
+    FORGET(s->key);
+    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text - chunk_octets));
   }
   return text;
 }
 
-// The lengths are hashed right after the text's last block: in the same register if there is a lane left.
-INLINE __m512i with_lengths(__m512i blocks, size_t count, __m512i lengths) {
-  return _mm512_mask_broadcast_i64x2(blocks, (__mmask8)(3u << (2 * count)), first_lane(lengths));
+INLINE uint8_t *open_chunks(state *s, int rounds, uint8_t *text, size_t chunks) {
+  for (; chunks > 0; chunks -= 1, text += chunk_octets) {
+    FORGET(s->key);
+    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text));
+  }
+  return text;
 }
 
-// The last text, fewer than sixteen whole blocks, in so many units of up to four blocks; the lengths; E(J0), which makes a
-// tag of the hash. `sealed` are four units still to be hashed, if `pending`.
-INLINE __m128i finish(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int units, __m128i block,
-                      __m512i lengths, const __m512i *sealed, bool pending) {
-  __m512i stream[4], blocks[4];
-  size_t octets = units > 0 ? length - 64 * (size_t)(units - 1) : 0, count = (octets + 15) / 16;
-  __mmask64 mask = first_octets(octets);
-  // Sixteen blocks fill a group: the lengths come in one of their own.
-  bool apart = units == 4 && count == 4;
-  size_t power = units == 0 ? 1 : 4 * (size_t)(units - 1) + count + (apart ? 0 : 1);
+// MARK: What is left after whole chunks
+
+INLINE void rest_round(state *s, int rounds, int round, __m512i *stream, int units, hashing *h) {
+  const int all = pieces * chunk, slots = (rounds - 1) * units;
+  __m512i key = round_key(s, round);
 #pragma unroll
-  for (int i = 0; i < units && !sealing; i += 1) {
-    blocks[i] = reversed(_mm512_maskz_loadu_epi8(i < units - 1 ? ~(__mmask64)0 : mask, text + 64 * i));
+  for (int i = 0; i < units; i += 1) {
+    stream[i] = aes_round(stream[i], key);
+    const int slot = (round - 1) * units + i, piece = slots < all ? slot : slot * all / slots;
+    if (h->text != NULL && (slots < all || (slot + 1) * all / slots > piece)) hash_piece(s, h, piece);
   }
-  if (!sealing && units > 0 && count < 4) blocks[units - 1] = with_lengths(blocks[units - 1], count, lengths);
-  if (!sealing) {
-    encrypt(s, rounds, stream, units, &block, blocks, units, power);
-  } else if (pending) {
-    encrypt(s, rounds, stream, units, &block, sealed, 4, group);
+}
+
+// Units of which the last has `count` blocks, fewer than four. In its last lane come the lengths, unless that is done.
+INLINE void hash_rest(state *s, const __m512i *blocks, int units, size_t count, __m128i lengths, bool done) {
+  const int last = units - 1;
+  size_t left = 4 * (size_t)last + count + 1, most = s->few ? 4 * group : 4 * chunk;
+  const uint8_t *powers = power(s, s->joined ? 12 : left < most ? left : most);
+#pragma unroll
+  for (int i = 0; i < last; i += 1) {
+    hash(s, i % group == 0 || i % group == 3 ? carried(s, blocks[i]) : blocks[i], _mm512_loadu_si512(powers));
+    powers += 64;
+    left -= 4;
+    // A group ends here: few powers without AAD, few with it, or a chunk of whole units, whose lengths come after it.
+    bool ends = s->few ? (i + (s->joined ? 1 : 0)) % group == 3 : i == chunk - 1;
+    if (i % group < 2 || !ends) continue;
     end_group(s);
-  } else {
-    encrypt(s, rounds, stream, units, &block, NULL, 0, 0);
+    powers = power(s, left < most ? left : most);
   }
+  if (count == 0 && done) return;
+  // Without text there is the carry.
+  __m512i unit = carried(s, blocks[last]);
+  __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(count > 0 ? count : 1), powers);
+  if (!done) {
+    unit = with_last_lane(unit, lengths);
+    factors = with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1)));
+  }
+  hash(s, unit, factors);
+}
+
+// The last units of the text; the chunk before them is hashed meanwhile if it still has to be. Returns E(J0), which makes a
+// tag of the hash: the last unit has fewer than four blocks, so there is a lane for it.
+INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int units, __m128i first,
+                          __m128i lengths, bool done, hashing h) {
+  __m512i stream[chunk + 1], blocks[chunk + 1];
+  const int last = units - 1;
+  size_t count = (length + 15) / 16 - 4 * (size_t)last, octets = length - 64 * (size_t)(last - 1);
+  __mmask64 in_last = count == 0 ? 0 : first_octets(length - 64 * (size_t)last);
+  __mmask64 before_last = first_octets(octets < 64 ? octets : 64);
+#define PRESENT(unit) ((unit) == last ? in_last : (unit) == last - 1 ? before_last : ~(__mmask64)0)
+  if (!sealing) {
+#pragma unroll
+    for (int i = 0; i < units; i += 1) blocks[i] = reversed(_mm512_maskz_loadu_epi8(PRESENT(i), text + 64 * i));
+    hash_rest(s, blocks, units, count, lengths, done);
+  }
+  __m512i key = round_key(s, 0);
+#pragma unroll
+  for (int i = 0; i < units; i += 1) {
+    stream[i] = counters(s->counter, i);
+    if (i == last) stream[i] = with_last_lane(stream[i], first);
+    stream[i] = _mm512_xor_si512(_mm512_shuffle_epi8(stream[i], COUNTER_LAST), key);
+  }
+#define REST_ROUND(round) rest_round(s, rounds, round, stream, units, &h)
+  EACH_ROUND(REST_ROUND);
+#pragma unroll
+  for (int piece = (rounds - 1) * units; piece < pieces * chunk; piece += 1) {
+    if (h.text != NULL) hash_piece(s, &h, piece);
+  }
+  key = round_key(s, rounds);
   FORGET(text);
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
-    __mmask64 present = i < units - 1 ? ~(__mmask64)0 : mask;
-    __m512i result = _mm512_xor_si512(_mm512_maskz_loadu_epi8(present, text + 64 * i), stream[i]);
-    _mm512_mask_storeu_epi8(text + 64 * i, present, result);
-    if (!sealing) continue;
-    result = reversed(_mm512_maskz_mov_epi8(present, result));
-    if (i == units - 1 && count < 4) result = with_lengths(result, count, lengths);
-    hash(s, i == 0 ? carried(s, result) : result, power - 4 * (size_t)i);
-    SETTLE(s->low);
-    SETTLE(s->high);
-    SETTLE(s->middle);
+    __m512i before = _mm512_maskz_loadu_epi8(PRESENT(i), text + 64 * i);
+    stream[i] = last_aes_round(stream[i], _mm512_xor_si512(before, key));
+    _mm512_mask_storeu_epi8(text + 64 * i, PRESENT(i), stream[i]);
+    if (sealing) blocks[i] = reversed(_mm512_maskz_mov_epi8(PRESENT(i), stream[i]));
   }
-  if (apart) end_group(s);
-  if (units == 0 || apart) {
-    hash(s, carried(s, lengths), 1);
-  } else if (count == 4) {
-    hash(s, lengths, 1);
-  }
-  end_group(s);
-  return _mm_xor_si128(first_lane(reversed(s->carry)), block);
+#undef PRESENT
+  if (sealing) hash_rest(s, blocks, units, count, lengths, done);
+  return _mm512_extracti32x4_epi32(stream[last], 3);
 }
 
-INLINE void gcm(const uint8_t *key, int rounds, bool sealing, const void *nonce, const uint8_t *aad, size_t aad_length,
-                uint8_t *text, size_t length, void *tag) {
+INLINE __m128i crypt_rest_of(state *s, int rounds, bool sealing, uint8_t *text, size_t length, __m128i first,
+                             __m128i lengths, bool done, hashing h) {
+#define REST(units) crypt_rest(s, rounds, sealing, text, length, units, first, lengths, done, h)
+  switch ((length + 15) / 64) {
+    case 0: return REST(1);
+    case 1: return REST(2);
+    case 2: return REST(3);
+    case 3: return REST(4);
+    case 4: return REST(5);
+    case 5: return REST(6);
+    case 6: return REST(7);
+    case 7: return REST(8);
+    case 8: return REST(9);
+    case 9: return REST(10);
+    case 10: return REST(11);
+    case 11: return REST(12);
+    default: return REST(13);
+  }
+#undef REST
+}
+
+INLINE void gcm(const uint8_t *key, size_t powers, int rounds, bool sealing, const void *nonce, const uint8_t *aad,
+                size_t aad_length, uint8_t *text, size_t length, void *tag) {
   const __m512i zero = _mm512_setzero_si512();
   const __m512i following = _mm512_set_epi32(4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0);
   // J0: the nonce and the counter 1.
   __m128i first = _mm_insert_epi32(_mm_maskz_loadu_epi32(7, nonce), 1, 3);
-  __m128i block = _mm_shuffle_epi8(first, first_lane(COUNTER_LAST));
-  state s = {
+  __m128i lengths = _mm_set_epi64x((long long)(8 * aad_length), (long long)(8 * length));
+  state made = {
       .key = key,
+      .few = powers < vector_keys_most_powers,
       .counter = _mm512_add_epi32(_mm512_broadcast_i32x4(first), following),
       .low = zero,
       .middle = zero,
       .high = zero,
       .carry = zero,
   };
-  __m512i lengths =
-      _mm512_zextsi128_si512(_mm_set_epi64x((long long)(8 * aad_length), (long long)(8 * length)));
-  // All of a short packet is one group, AAD and lengths included.
+  state *s = &made;
   size_t aad_blocks = (aad_length + 15) / 16, blocks = aad_blocks + (length + 15) / 16 + 1;
-  bool together = blocks <= group;
-  hash_aad(&s, aad, aad_length, together ? blocks : (aad_length - 1) % group_octets / 16 + 1);
-  if (!together && aad_length > 0) end_group(&s);
-
-  __m512i sealed[4];
-  size_t groups = length / group_octets;
-  if (sealing && groups > 0) text = seal_groups(&s, rounds, text, groups, sealed);
-  if (!sealing) text = open_groups(&s, rounds, text, groups);
-  length -= groups * group_octets;
-  FORGET(s.key);
-#define FINISH(units) \
-  (sealing && groups > 0 ? finish(&s, rounds, sealing, text, length, units, block, lengths, sealed, true) \
-                         : finish(&s, rounds, sealing, text, length, units, block, lengths, sealed, false))
-  __m128i made;
-  switch ((length + 63) / 64) {
-    case 0: made = FINISH(0); break;
-    case 1: made = FINISH(1); break;
-    case 2: made = FINISH(2); break;
-    case 3: made = FINISH(3); break;
-    default: made = FINISH(4); break;
+  // All of a short packet is one group: then the lengths are in AAD's last lane.
+  bool short_aad = aad_blocks < 4, done = short_aad && blocks <= (s->few ? 4 * group : 4 * chunk);
+  s->joined = s->few && short_aad && !done && length < chunk_octets;
+  if (short_aad) {
+    size_t first_power = done ? blocks : s->joined ? aad_blocks + 12 : aad_blocks;
+    __m512i unit = reversed(_mm512_maskz_loadu_epi8(first_octets(aad_length), aad));
+    __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(aad_blocks), power(s, first_power));
+    if (done) {
+      unit = with_last_lane(unit, lengths);
+      factors = with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1)));
+    }
+    hash(s, unit, factors);
+    if (!done && !s->joined) end_group(s);
+  } else {
+    hash_aad(s, aad, aad_length);
   }
-#undef FINISH
-  _mm_storeu_si128(tag, made);
+  __m128i block;
+  size_t chunks = length / chunk_octets;
+  length -= chunks * chunk_octets;
+  if (sealing && chunks > 0) {
+    text = seal_chunks(s, rounds, text, chunks);
+    FORGET(s->key);
+    hashing h = hashing_of(s, rounds, text - chunk_octets);
+    block = crypt_rest_of(s, rounds, sealing, text, length, first, lengths, false, h);
+  } else {
+    if (!sealing) text = open_chunks(s, rounds, text, chunks);
+    FORGET(s->key);
+    block = crypt_rest_of(s, rounds, sealing, text, length, first, lengths, done, no_hashing());
+  }
+  end_group(s);
+  _mm_storeu_si128(tag, _mm_xor_si128(first_lane(reversed(s->carry)), block));
 }
 
-VECTOR void vector_gcm_seal_256(const void *key, const void *nonce, const void *aad, size_t aad_length, void *text,
-                                size_t length, void *tag) {
-  gcm(key, 14, true, nonce, aad, aad_length, text, length, tag);
+VECTOR void vector_gcm_seal_256(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
+                                void *text, size_t length, void *tag) {
+  gcm(key, powers, 14, true, nonce, aad, aad_length, text, length, tag);
 }
 
-VECTOR void vector_gcm_seal_128(const void *key, const void *nonce, const void *aad, size_t aad_length, void *text,
-                                size_t length, void *tag) {
-  gcm(key, 10, true, nonce, aad, aad_length, text, length, tag);
+VECTOR void vector_gcm_seal_128(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
+                                void *text, size_t length, void *tag) {
+  gcm(key, powers, 10, true, nonce, aad, aad_length, text, length, tag);
 }
 
-VECTOR void vector_gcm_open_256(const void *key, const void *nonce, const void *aad, size_t aad_length, void *text,
-                                size_t length, void *tag) {
-  gcm(key, 14, false, nonce, aad, aad_length, text, length, tag);
+VECTOR void vector_gcm_open_256(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
+                                void *text, size_t length, void *tag) {
+  gcm(key, powers, 14, false, nonce, aad, aad_length, text, length, tag);
 }
 
-VECTOR void vector_gcm_open_128(const void *key, const void *nonce, const void *aad, size_t aad_length, void *text,
-                                size_t length, void *tag) {
-  gcm(key, 10, false, nonce, aad, aad_length, text, length, tag);
+VECTOR void vector_gcm_open_128(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
+                                void *text, size_t length, void *tag) {
+  gcm(key, powers, 10, false, nonce, aad, aad_length, text, length, tag);
 }
 
 #endif

@@ -5,7 +5,7 @@ package import Wire
 /// Intel IPsec-MB: the fastest engine on x86-64, through its direct calls.
 ///
 /// A slot is the library's expanded key, which needs nothing outside the slot, followed by the slot's mark. Where `VectorGCM`
-/// agrees with the library, it expands the keys that serve one packet, and seals and opens all but long packets.
+/// agrees with the library, it expands the keys that serve one packet, and seals and opens all packets.
 package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   package static let name = "ipsec-mb"
   package static var batchWidth: Int { 8 }
@@ -64,7 +64,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
       case IMB_ARCH_AVX: "AVX"
       default: "SSE"
       }
-    let own = isVectorized ? "own AES-GCM for short packets" : "without own AES-GCM: \(VectorGCM.verdict.description)"
+    let own = isVectorized ? "own AES-GCM" : "without own AES-GCM: \(VectorGCM.verdict.description)"
     return "IPsec-MB \(String(cString: imb_get_version_str())), \(architecture), \(own)"
   }
 
@@ -154,9 +154,10 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
       fillAfterFailure(tag, 16)
       return
     }
-    if isVectorized, VectorGCM.isBetter(length: length, mark) {
+    if isVectorized {
       return VectorGCM.seal(
-        slot, suite: suite, nonce: nonce, aad: aad, aadLength: aadLength, text: text, length: length, tag: tag)
+        slot, powers: VectorGCM.powers(in: mark), suite: suite, nonce: nonce, aad: aad, aadLength: aadLength,
+        text: text, length: length, tag: tag)
     }
     let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
     switch suite {
@@ -173,9 +174,10 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
     let mark = mark(of: slot)
     guard mark.serves(suite, text: length, aad: aadLength) else { return false }
     var right: (UInt64, UInt64) = (0, 0)
-    if isVectorized, VectorGCM.isBetter(length: length, mark) {
+    if isVectorized {
       VectorGCM.open(
-        slot, suite: suite, nonce: nonce, aad: aad, aadLength: aadLength, text: text, length: length, tag: &right)
+        slot, powers: VectorGCM.powers(in: mark), suite: suite, nonce: nonce, aad: aad, aadLength: aadLength,
+        text: text, length: length, tag: &right)
     } else {
       let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
       switch suite {

@@ -7,9 +7,6 @@ package enum VectorGCM {
   /// Powers of the hash key in a key that the library expanded.
   package static var mostPowers: UInt8 { UInt8(vector_keys_most_powers) }
 
-  /// Octets of text from which the library is faster, with a key that has all powers.
-  private static var longText: Int { 1536 }
-
   /// The powers that a packet of so many blocks needs.
   @inline(__always)
   package static func powers(for blocks: Int) -> UInt8 { blocks <= 4 ? 4 : blocks <= 8 ? 8 : UInt8(vector_gcm_powers) }
@@ -20,9 +17,9 @@ package enum VectorGCM {
     powers < vector_gcm_powers ? Int(powers) : powers < mostPowers ? SlotMark.manyBlocks : SlotMark.anyBlocks
   }
 
-  /// Whether to seal or open with a slot's key here, not in the library: always, when that would miss powers.
+  /// The powers that a slot's key has: all of them, or few.
   @inline(__always)
-  static func isBetter(length: Int, _ mark: SlotMark) -> Bool { length < longText || !mark.servesAnything }
+  static func powers(in mark: SlotMark) -> UInt8 { mark.servesAnything ? mostPowers : UInt8(vector_gcm_powers) }
 
   @inline(__always)
   package static func expand(
@@ -50,26 +47,29 @@ package enum VectorGCM {
     vector_keys_encrypt_blocks(schedule, blocks, count)
   }
 
+  /// With a key of so many powers: `mostPowers`, or `powers(for:)` its blocks.
   @inline(__always)
   package static func seal(
-    _ slot: UnsafeRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
-    text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
+    _ slot: UnsafeRawPointer, powers: UInt8, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer,
+    aadLength: Int, text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
   ) {
+    let powers = Int(powers)
     switch suite {
-    case .aes256: vector_gcm_seal_256(slot, nonce, aad, aadLength, text, length, tag)
-    case .aes128: vector_gcm_seal_128(slot, nonce, aad, aadLength, text, length, tag)
+    case .aes256: vector_gcm_seal_256(slot, powers, nonce, aad, aadLength, text, length, tag)
+    case .aes128: vector_gcm_seal_128(slot, powers, nonce, aad, aadLength, text, length, tag)
     }
   }
 
-  /// Writes the tag that the text should have.
+  /// The same; writes the tag that the text should have.
   @inline(__always)
   package static func open(
-    _ slot: UnsafeRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
-    text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
+    _ slot: UnsafeRawPointer, powers: UInt8, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer,
+    aadLength: Int, text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
   ) {
+    let powers = Int(powers)
     switch suite {
-    case .aes256: vector_gcm_open_256(slot, nonce, aad, aadLength, text, length, tag)
-    case .aes128: vector_gcm_open_128(slot, nonce, aad, aadLength, text, length, tag)
+    case .aes256: vector_gcm_open_256(slot, powers, nonce, aad, aadLength, text, length, tag)
+    case .aes128: vector_gcm_open_128(slot, powers, nonce, aad, aadLength, text, length, tag)
     }
   }
 }
