@@ -14,7 +14,7 @@ struct Command {
       --plots FOLDER   and a plot of each table, with its figures for a Markdown page
       thresholds       counts instructions and writes the counts to \(Thresholds.path)
       loop             nothing but the loop, for a profiler to look at
-      SECTION          \(Section.allCases.map(\.rawValue).joined(separator: ", ")); without any, all of them
+      SECTION          \(Section.all.map(\.rawValue).joined(separator: ", ")); without any, all of them
     """
 
   private var isQuick = false
@@ -61,7 +61,7 @@ struct Command {
         sections.append(section)
       }
     }
-    if sections.isEmpty { sections = isQuick ? Section.quick : Section.allCases }
+    if sections.isEmpty { sections = isQuick ? Section.quick : Section.all }
   }
 
   func run() throws {

@@ -4,8 +4,11 @@ import Foundation
 enum Section: String, CaseIterable {
   case sizes, steps, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, sharing, goals
 
+  /// Those that this build has: the loop is timed step by step only in the one with the floor.
+  static let all = allCases.filter { $0 != .steps || Cipher.hasFloor }
   /// What one thread moves.
   static let quick: [Section] = [.sizes, .steps, .bursts, .keys, .engines, .files, .proxy, .instructions]
+    .filter(all.contains)
 
   /// What a section is told.
   struct Effort {
