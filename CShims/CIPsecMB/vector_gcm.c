@@ -40,6 +40,13 @@ static const uint32_t above[chunk + 1][16] __attribute__((aligned(64))) = {
 // What was loaded before is loaded again: there are not enough registers to keep it, and the stack must not see it.
 #define FORGET(pointer) __asm__ volatile("" : "+r"(pointer))
 
+// So that what follows is compiled once, not for both.
+INLINE bool forgotten(bool value) {
+  int known = value;
+  FORGET(known);
+  return known;
+}
+
 INLINE __mmask64 first_octets(size_t count) { return _bzhi_u64(~0ull, (unsigned)count); }
 INLINE __mmask8 first_blocks(size_t count) { return (__mmask8)_bzhi_u32(0xff, 2 * (unsigned)count); }
 INLINE __m128i first_lane(__m512i blocks) { return _mm512_castsi512_si128(blocks); }
@@ -85,8 +92,9 @@ INLINE __m512i last_aes_round(__m512i blocks, __m512i key) {
 }
 
 INLINE __m512i counters(__m512i counter, int unit) {
-  if (unit > 0) __asm__ volatile("vpaddd %1, %0, %0" : "+v"(counter) : "m"(*(const __m512i *)above[unit]));
-  return counter;
+  __m512i sums = counter;
+  if (unit > 0) __asm__ volatile("vpaddd %1, %2, %0" : "=v"(sums) : "m"(*(const __m512i *)above[unit]), "v"(counter));
+  return sums;
 }
 
 // MARK: Hashing
@@ -137,18 +145,19 @@ typedef struct {
   const uint8_t *text;    // NULL: there is none
   const uint8_t *powers;  // of the first group
   size_t stride;          // to those of the next group
-  bool karatsuba;
+  bool few, karatsuba;
   __m512i blocks, factors, product;
 } hashing;
 
 INLINE hashing no_hashing(void) { return (hashing){.text = NULL}; }
 
 // AES-256 leaves time for a fourth multiplication, and none for the additions that Karatsuba takes.
-INLINE hashing hashing_of(const state *s, int rounds, const uint8_t *text) {
+INLINE hashing hashing_of(const state *s, int rounds, const uint8_t *text, bool few) {
   return (hashing){
       .text = text,
-      .powers = power(s, s->few ? 4 * group : 4 * chunk),
-      .stride = s->few ? 0 : 64 * group,
+      .few = few,
+      .powers = power(s, few ? 4 * group : 4 * chunk),
+      .stride = few ? 0 : 64 * group,
       .karatsuba = rounds == 10,
   };
 }
@@ -193,7 +202,7 @@ INLINE void hash_piece(state *s, hashing *h, int piece) {
       s->middle = h->karatsuba ? _mm512_xor_si512(s->middle, PRODUCT(h->blocks, h->factors, 0x00))
                                : sum(s->middle, h->product, PRODUCT(h->blocks, h->factors, 0x10));
       SETTLE(s->middle);
-      if (step == chunk - 1 || (place == 0 && s->few)) {
+      if (step == chunk - 1 || (place == 0 && h->few)) {
         end_group(s);
         SETTLE(s->carry);
       }
@@ -248,19 +257,19 @@ INLINE void crypt_chunk(state *s, int rounds, uint8_t *text, hashing h) {
   }
 }
 
-INLINE uint8_t *seal_chunks(state *s, int rounds, uint8_t *text, size_t chunks) {
+INLINE uint8_t *seal_chunks(state *s, int rounds, uint8_t *text, size_t chunks, bool few) {
   crypt_chunk(s, rounds, text, no_hashing());
   for (text += chunk_octets; chunks > 1; chunks -= 1, text += chunk_octets) {
     FORGET(s->key);
-    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text - chunk_octets));
+    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text - chunk_octets, few));
   }
   return text;
 }
 
-INLINE uint8_t *open_chunks(state *s, int rounds, uint8_t *text, size_t chunks) {
+INLINE uint8_t *open_chunks(state *s, int rounds, uint8_t *text, size_t chunks, bool few) {
   for (; chunks > 0; chunks -= 1, text += chunk_octets) {
     FORGET(s->key);
-    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text));
+    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text, few));
   }
   return text;
 }
@@ -285,7 +294,7 @@ INLINE void hash_rest(state *s, const __m512i *blocks, int units, size_t count, 
   const uint8_t *powers = power(s, s->joined ? 12 : left < most ? left : most);
 #pragma unroll
   for (int i = 0; i < last; i += 1) {
-    hash(s, i % group == 0 || i % group == 3 ? carried(s, blocks[i]) : blocks[i], _mm512_loadu_si512(powers));
+    hash(s, !done && (i % group == 0 || i % group == 3) ? carried(s, blocks[i]) : blocks[i], _mm512_loadu_si512(powers));
     powers += 64;
     left -= 4;
     // A group ends here: few powers without AAD, few with it, or a chunk of whole units, whose lengths come after it.
@@ -296,7 +305,7 @@ INLINE void hash_rest(state *s, const __m512i *blocks, int units, size_t count, 
   }
   if (count == 0 && done) return;
   // Without text there is the carry.
-  __m512i unit = carried(s, blocks[last]);
+  __m512i unit = done ? blocks[last] : carried(s, blocks[last]);
   __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(count > 0 ? count : 1), powers);
   if (!done) {
     unit = with_last_lane(unit, lengths);
@@ -347,7 +356,8 @@ INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, siz
   return _mm512_extracti32x4_epi32(stream[last], 3);
 }
 
-INLINE __m128i crypt_rest_of(state *s, int rounds, bool sealing, uint8_t *text, size_t length, __m128i first,
+// At most so many units: twelve in one group, otherwise thirteen, as 753 to 767 octets leave no lane of twelve for E(J0).
+INLINE __m128i crypt_rest_of(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int most, __m128i first,
                              __m128i lengths, bool done, hashing h) {
 #define REST(units) crypt_rest(s, rounds, sealing, text, length, units, first, lengths, done, h)
   switch ((length + 15) / 64) {
@@ -363,42 +373,70 @@ INLINE __m128i crypt_rest_of(state *s, int rounds, bool sealing, uint8_t *text, 
     case 9: return REST(10);
     case 10: return REST(11);
     case 11: return REST(12);
-    default: return REST(13);
+    default: return most == 12 ? first : REST(13);
   }
 #undef REST
 }
 
-INLINE void gcm(const uint8_t *key, size_t powers, int rounds, bool sealing, const void *nonce, const uint8_t *aad,
-                size_t aad_length, uint8_t *text, size_t length, void *tag) {
+INLINE state begun(const uint8_t *key, size_t powers, __m128i first) {
   const __m512i zero = _mm512_setzero_si512();
   const __m512i following = _mm512_set_epi32(4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0);
-  // J0: the nonce and the counter 1.
-  __m128i first = _mm_insert_epi32(_mm_maskz_loadu_epi32(7, nonce), 1, 3);
-  __m128i lengths = _mm_set_epi64x((long long)(8 * aad_length), (long long)(8 * length));
-  state made = {
+  return (state){
       .key = key,
       .few = powers < vector_keys_most_powers,
+      .joined = false,
       .counter = _mm512_add_epi32(_mm512_broadcast_i32x4(first), following),
       .low = zero,
       .middle = zero,
       .high = zero,
       .carry = zero,
   };
-  state *s = &made;
-  size_t aad_blocks = (aad_length + 15) / 16, blocks = aad_blocks + (length + 15) / 16 + 1;
-  // All of a short packet is one group: then the lengths are in AAD's last lane.
-  bool short_aad = aad_blocks < 4, done = short_aad && blocks <= (s->few ? 4 * group : 4 * chunk);
-  s->joined = s->few && short_aad && !done && length < chunk_octets;
-  if (short_aad) {
-    size_t first_power = done ? blocks : s->joined ? aad_blocks + 12 : aad_blocks;
-    __m512i unit = reversed(_mm512_maskz_loadu_epi8(first_octets(aad_length), aad));
-    __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(aad_blocks), power(s, first_power));
-    if (done) {
-      unit = with_last_lane(unit, lengths);
-      factors = with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1)));
-    }
-    hash(s, unit, factors);
-    if (!done && !s->joined) end_group(s);
+}
+
+// J0: the nonce and the counter 1.
+INLINE __m128i first_counter(const void *nonce) { return _mm_insert_epi32(_mm_maskz_loadu_epi32(7, nonce), 1, 3); }
+
+INLINE __m128i lengths_block(size_t aad_length, size_t length) {
+  return _mm_set_epi64x((long long)(8 * aad_length), (long long)(8 * length));
+}
+
+INLINE void write_tag(state *s, __m128i block, void *tag) {
+  end_group(s);
+  _mm_storeu_si128(tag, _mm_xor_si128(first_lane(reversed(s->carry)), block));
+}
+
+// AAD of at most three blocks, the first times the given power.
+INLINE __m512i short_aad_factors(const state *s, size_t blocks, size_t first_power) {
+  return _mm512_maskz_loadu_epi64(first_blocks(blocks), power(s, first_power));
+}
+
+INLINE __m512i short_aad_blocks(const uint8_t *aad, size_t length) {
+  return reversed(_mm512_maskz_loadu_epi8(first_octets(length), aad));
+}
+
+// A packet that is one group, with short AAD: no hash is carried, and the lengths come in AAD's last lane.
+INLINE void gcm_group(const uint8_t *key, int rounds, bool sealing, const void *nonce, const uint8_t *aad,
+                      size_t aad_length, uint8_t *text, size_t length, void *tag) {
+  __m128i first = first_counter(nonce), lengths = lengths_block(aad_length, length);
+  state made = begun(key, vector_keys_most_powers, first), *s = &made;
+  size_t aad_blocks = (aad_length + 15) / 16;
+  __m512i factors = short_aad_factors(s, aad_blocks, aad_blocks + (length + 15) / 16 + 1);
+  hash(s, with_last_lane(short_aad_blocks(aad, aad_length), lengths),
+       with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1))));
+  write_tag(s, crypt_rest_of(s, rounds, sealing, text, length, 12, first, lengths, true, no_hashing()), tag);
+}
+
+// Any packet that is not.
+INLINE void gcm_groups(const uint8_t *key, size_t powers, int rounds, bool sealing, const void *nonce, const uint8_t *aad,
+                       size_t aad_length, uint8_t *text, size_t length, void *tag) {
+  __m128i first = first_counter(nonce), lengths = lengths_block(aad_length, length);
+  state made = begun(key, powers, first), *s = &made;
+  size_t aad_blocks = (aad_length + 15) / 16;
+  if (aad_blocks < 4) {
+    // If there is no chunk, AAD and three units of text (13 blocks at least: otherwise it were one group) come together.
+    s->joined = s->few && length < chunk_octets;
+    hash(s, short_aad_blocks(aad, aad_length), short_aad_factors(s, aad_blocks, s->joined ? aad_blocks + 12 : aad_blocks));
+    if (!s->joined) end_group(s);
   } else {
     hash_aad(s, aad, aad_length);
   }
@@ -406,37 +444,45 @@ INLINE void gcm(const uint8_t *key, size_t powers, int rounds, bool sealing, con
   size_t chunks = length / chunk_octets;
   length -= chunks * chunk_octets;
   if (sealing && chunks > 0) {
-    text = seal_chunks(s, rounds, text, chunks);
+    text = s->few ? seal_chunks(s, rounds, text, chunks, true) : seal_chunks(s, rounds, text, chunks, false);
+    s->few = forgotten(s->few);
     FORGET(s->key);
-    hashing h = hashing_of(s, rounds, text - chunk_octets);
-    block = crypt_rest_of(s, rounds, sealing, text, length, first, lengths, false, h);
+    hashing h = hashing_of(s, rounds, text - chunk_octets, s->few);
+    block = crypt_rest_of(s, rounds, sealing, text, length, 13, first, lengths, false, h);
   } else {
-    if (!sealing) text = open_chunks(s, rounds, text, chunks);
+    if (!sealing) {
+      text = s->few ? open_chunks(s, rounds, text, chunks, true) : open_chunks(s, rounds, text, chunks, false);
+    }
+    s->few = forgotten(s->few);
     FORGET(s->key);
-    block = crypt_rest_of(s, rounds, sealing, text, length, first, lengths, done, no_hashing());
+    block = crypt_rest_of(s, rounds, sealing, text, length, 13, first, lengths, false, no_hashing());
   }
-  end_group(s);
-  _mm_storeu_si128(tag, _mm_xor_si128(first_lane(reversed(s->carry)), block));
+  write_tag(s, block, tag);
 }
 
-VECTOR void vector_gcm_seal_256(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
-                                void *text, size_t length, void *tag) {
-  gcm(key, powers, 14, true, nonce, aad, aad_length, text, length, tag);
+INLINE bool is_group(size_t powers, size_t aad_length, size_t length) {
+  size_t blocks = (aad_length + 15) / 16 + (length + 15) / 16 + 1;
+  return aad_length <= 48 && blocks <= (powers < vector_keys_most_powers ? 4 * group : 4 * chunk);
 }
 
-VECTOR void vector_gcm_seal_128(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
-                                void *text, size_t length, void *tag) {
-  gcm(key, powers, 10, true, nonce, aad, aad_length, text, length, tag);
-}
-
-VECTOR void vector_gcm_open_256(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
-                                void *text, size_t length, void *tag) {
-  gcm(key, powers, 14, false, nonce, aad, aad_length, text, length, tag);
-}
-
-VECTOR void vector_gcm_open_128(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length,
-                                void *text, size_t length, void *tag) {
-  gcm(key, powers, 10, false, nonce, aad, aad_length, text, length, tag);
-}
+// Short packets' code apart, so that it need not save registers of the caller.
+#define DEFINE(name, rounds, sealing)                                                                                \
+  static __attribute__((noinline)) VECTOR void name##_groups(const void *key, size_t powers, const void *nonce,       \
+                                                             const void *aad, size_t aad_length, void *text,          \
+                                                             size_t length, void *tag) {                              \
+    gcm_groups(key, powers, rounds, sealing, nonce, aad, aad_length, text, length, tag);                              \
+  }                                                                                                                   \
+  VECTOR void name(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length, void *text, \
+                   size_t length, void *tag) {                                                                        \
+    if (is_group(powers, aad_length, length)) {                                                                       \
+      gcm_group(key, rounds, sealing, nonce, aad, aad_length, text, length, tag);                                     \
+    } else {                                                                                                          \
+      name##_groups(key, powers, nonce, aad, aad_length, text, length, tag);                                          \
+    }                                                                                                                 \
+  }
+DEFINE(vector_gcm_seal_256, 14, true)
+DEFINE(vector_gcm_seal_128, 10, true)
+DEFINE(vector_gcm_open_256, 14, false)
+DEFINE(vector_gcm_open_128, 10, false)
 
 #endif

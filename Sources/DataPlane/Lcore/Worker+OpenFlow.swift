@@ -112,7 +112,7 @@ extension Worker {
   private mutating func findWay(_ index: Int) {
     let item = knownOpens + index
     let payload = UnsafeRawPointer(item.pointee.packet + item.pointee.known.pointee.length)
-    if payload.load(as: UInt8.self) >> 4 == 4 {
+    if PlainPacket.isIPv4(payload) {
       findWay(item, index, payload, isIPv4: true)
     } else {
       findWay(item, index, payload, isIPv4: false)
@@ -154,12 +154,11 @@ extension Worker {
       item.pointee.isIPv4 = isIPv4
       return
     }
-    guard view.isProxy, let packet = PlainPacket(payload, available: length, origin: .group(group)),
-      let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
-    else { return }
-    item.pointee.isProxied = true
-    known[index] = KnownSeal(
-      item.pointee.mbuf, l3: payload - UnsafeRawPointer(item.pointee.mbuf.data), way, packet)
+    guard view.isProxy else { return }
+    let mbuf = item.pointee.mbuf
+    item.pointee.isProxied = takeKnown(
+      mbuf, l3: payload - UnsafeRawPointer(mbuf.data), available: length, isIPv4: isIPv4, origin: .group(group),
+      at: index)
   }
 
   @inline(__always)

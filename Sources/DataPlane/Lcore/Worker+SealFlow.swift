@@ -36,10 +36,10 @@ struct PlainPacket {
   /// cheap, as none of them names a drop here; what depends on nothing but the flow's ID was checked for its first packet.
   ///
   @inline(__always)
-  init?(_ packet: UnsafeRawPointer, available: Int, origin: FlowOrigin) {
+  init?(_ packet: UnsafeRawPointer, available: Int, isIPv4: Bool, origin: FlowOrigin) {
+    self.isIPv4 = isIPv4
     let start: Int
     let protocolNumber: UInt8
-    isIPv4 = packet.load(as: UInt8.self) >> 4 == 4
     let first = UInt64(bigEndian: packet.loadUnaligned(as: UInt64.self))
     if isIPv4 {
       start = IPv4Header.minimumLength
@@ -79,6 +79,8 @@ struct PlainPacket {
       protocolNumber: protocolNumber, shape: size, origin: origin)
   }
 
+  @inline(__always) static func isIPv4(_ packet: UnsafeRawPointer) -> Bool { packet.load(as: UInt8.self) >> 4 == 4 }
+
   /// Whether the checksum of an IPv4 header without options is right.
   @inline(__always)
   static func hasRightChecksum(_ packet: UnsafeRawPointer) -> Bool {
@@ -108,10 +110,8 @@ extension Worker {
     for index in 0..<count {
       guard let mbuf = received[index] else { continue }
       if let l3 = entry.pointee.plainOffset(mbuf),
-        let packet = PlainPacket(UnsafeRawPointer(mbuf.data + l3), available: mbuf.length &- l3, origin: .port(port)),
-        let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
+        takeKnown(mbuf, l3: l3, origin: .port(port), at: knownCount)
       {
-        known[knownCount] = KnownSeal(mbuf, l3: l3, way, packet)
         knownCount &+= 1
       } else {
         received[others] = mbuf
@@ -121,6 +121,27 @@ extension Worker {
     clock.end(.parse)
     if knownCount > 0 { sealKnown(knownCount) }
     return others
+  }
+
+  /// Notes a packet in `known` if its flow is. Each family has its own code from here on.
+  @inline(__always)
+  private func takeKnown(_ mbuf: Mbuf, l3: Int, origin: FlowOrigin, at place: Int) -> Bool {
+    PlainPacket.isIPv4(mbuf.data + l3)
+      ? takeKnown(mbuf, l3: l3, available: mbuf.length &- l3, isIPv4: true, origin: origin, at: place)
+      : takeKnown(mbuf, l3: l3, available: mbuf.length &- l3, isIPv4: false, origin: origin, at: place)
+  }
+
+  /// - Parameter available: octets from the IP header on.
+  @inline(__always)
+  func takeKnown(
+    _ mbuf: Mbuf, l3: Int, available: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int
+  ) -> Bool {
+    let octets = UnsafeRawPointer(mbuf.data + l3)
+    guard let packet = PlainPacket(octets, available: available, isIPv4: isIPv4, origin: origin),
+      let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
+    else { return false }
+    known[place] = KnownSeal(mbuf, l3: l3, way, packet)
+    return true
   }
 
   /// Of the packets in `known`.
@@ -186,7 +207,9 @@ extension Worker {
     let octets = UnsafeRawPointer(sealItems[place].packet + form.template.pointee.length)
     let peer = view.peers + pending[place].peer
     let overhead = peer.pointee.outerLength &+ sealing.pointee.headerLength &+ SecurityHeader.icvLength
-    guard let packet = PlainPacket(octets, available: item.pointee.length, origin: origin),
+    guard
+      let packet = PlainPacket(
+        octets, available: item.pointee.length, isIPv4: PlainPacket.isIPv4(octets), origin: origin),
       let mac = neighbours.mac(of: peer.pointee.nextHop, port: Int(peer.pointee.port))
     else { return }
     sealFlows.enter(
