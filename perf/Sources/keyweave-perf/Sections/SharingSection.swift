@@ -28,7 +28,7 @@ struct SharingSection {
   private static let explained = [
     (
       owner: "libIPSec_MB.so",
-      reason: "the library's calls store their error number to one word; AVX-512's own code is no call"
+      reason: "its calls store their error number to one word; our own AES-GCM, where there is AVX-512, does without"
     )
   ]
 
