@@ -45,8 +45,8 @@ struct Counters: @unchecked Sendable {
   @inline(__always) func drop(_ reason: DropReason, _ n: Int = 1) {
     dpdk_add(words + (Self.drops &+ Int(reason.rawValue)), UInt64(truncatingIfNeeded: n))
   }
-  @inline(__always) func opened(group: Int) {
-    if group < Self.maxGroups { dpdk_add(words + (Self.groups &+ group), 1) }
+  @inline(__always) func opened(group: Int, _ n: Int = 1) {
+    if group < Self.maxGroups { dpdk_add(words + (Self.groups &+ group), UInt64(truncatingIfNeeded: n)) }
   }
   @inline(__always) func sealed(peer: Int) {
     if peer < Self.maxPeers { dpdk_add(words + (Self.peers &+ peer), 1) }

@@ -353,7 +353,8 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     item.pointee.sequence = sequence
     item.pointee.payloadLength = count &- length &- SecurityHeader.icvLength
     item.pointee.clear = clear
-    let isSameSender = known.pointee.sender.id == id && known.pointee.sender.source == source
+    let isSameSender =
+      known.pointee.sender.id == id && (variant.context != .sourceAddress || known.pointee.sender.source == source)
     if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) { return true }
     if !isSameSender { known.pointee.sender = KnownFrame.Sender(id: id, source: source) }
     dataKeys.request(

@@ -26,6 +26,7 @@ struct KnownOpen {
   var trafficClass: UInt8
 
   // Of the opened packet.
+  var group = 0
   var isIPv4 = true
   var isProxied = false
   /// Octets.
@@ -82,15 +83,24 @@ extension Worker {
     for index in 0..<opened { findWay(index) }
     var proxied = 0
     var others = 0
+    // Packets of one group in a row are counted together.
+    var group = 0
+    var counted = 0
     var index = 0
     while index < opened {
       let item = knownOpens + index
+      if item.pointee.group != group {
+        if counted > 0 { counters.opened(group: group, counted) }
+        group = item.pointee.group
+        counted = 0
+      }
       if let way = item.pointee.openWay {
         deliverKnown(item, way)
+        counted &+= 1
         index &+= 1
       } else if item.pointee.isProxied {
-        counters.opened(group: item.pointee.known.pointee.group.pointee.index)
         known[proxied] = known[index]
+        counted &+= 1
         proxied &+= 1
         index &+= 1
       } else {
@@ -102,6 +112,7 @@ extension Worker {
         index = next
       }
     }
+    if counted > 0 { counters.opened(group: group, counted) }
     counters.add(.opened, opened &- others)
     clock.end(.deliver)
     if proxied > 0 { sealKnownProxied(proxied) }
@@ -128,6 +139,7 @@ extension Worker {
     item.pointee.openWay = nil
     item.pointee.isProxied = false
     let group = item.pointee.known.pointee.group.pointee.index
+    item.pointee.group = group
     let available = item.pointee.payloadLength
     // The outer header met congestion, or the packet is our own come back.
     guard item.pointee.trafficClass & 3 == 0,
@@ -169,7 +181,6 @@ extension Worker {
     let etherLength = entry.pointee.etherLength
     let length = item.pointee.length
     let isIPv4 = item.pointee.isIPv4
-    counters.opened(group: item.pointee.known.pointee.group.pointee.index)
     let payload = item.pointee.packet + item.pointee.known.pointee.length
     guard mbuf.reframe(from: payload - mbuf.data, count: length, front: etherLength, back: 0) else {
       return discard(mbuf, .noBuffer)

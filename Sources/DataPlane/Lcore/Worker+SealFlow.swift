@@ -29,7 +29,6 @@ struct PlainPacket {
   let length: Int
   let headersEnd: Int
   let trafficClass: UInt8
-  let isIPv4: Bool
   let mayFragment: Bool
 
   /// Reads no further than `available` octets. The checks are those of `Worker.classifyPacket` and `age`, in whatever order is
@@ -37,7 +36,6 @@ struct PlainPacket {
   ///
   @inline(__always)
   init?(_ packet: UnsafeRawPointer, available: Int, isIPv4: Bool, origin: FlowOrigin) {
-    self.isIPv4 = isIPv4
     let start: Int
     let protocolNumber: UInt8
     let first = UInt64(bigEndian: packet.loadUnaligned(as: UInt64.self))
@@ -136,11 +134,14 @@ extension Worker {
   func takeKnown(
     _ mbuf: Mbuf, l3: Int, available: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int
   ) -> Bool {
-    let octets = UnsafeRawPointer(mbuf.data + l3)
+    let octets = mbuf.data + l3
     guard let packet = PlainPacket(octets, available: available, isIPv4: isIPv4, origin: origin),
       let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
     else { return false }
     known[place] = KnownSeal(mbuf, l3: l3, way, packet)
+    // Now, as the cipher's load of it has to wait until such small stores have reached the cache.
+    var bytes = UnsafeMutableRawBufferPointer(start: octets, count: packet.length).mutableBytes
+    if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
     return true
   }
 
@@ -164,9 +165,6 @@ extension Worker {
         trafficClass: item.trafficClass & way.pointee.keptClass | way.pointee.addedClass,
         mayFragment: item.mayFragment)
     else { return discard(mbuf, .noBuffer) }
-    let payload = header + form.pointee.template.pointee.length
-    var bytes = UnsafeMutableRawBufferPointer(start: payload, count: item.length).mutableBytes
-    if item.isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
     let frame = mbuf.data
     frame.storeBytes(of: way.pointee.mac.0, as: UInt32.self)
     frame.storeBytes(of: way.pointee.mac.1, toByteOffset: 4, as: UInt16.self)
@@ -232,7 +230,6 @@ struct KnownSeal {
   var l3: Int
   var length: Int
   var trafficClass: UInt8
-  var isIPv4: Bool
   var mayFragment: Bool
 
   @inline(__always) init(_ mbuf: Mbuf, l3: Int, _ way: UnsafeMutablePointer<SealWay>, _ packet: PlainPacket) {
@@ -241,7 +238,6 @@ struct KnownSeal {
     self.way = way
     length = packet.length
     trafficClass = packet.trafficClass
-    isIPv4 = packet.isIPv4
     mayFragment = packet.mayFragment
   }
 }

@@ -53,6 +53,8 @@ enum Sizes: Hashable {
   case fixed(Int)
   /// The simple IMIX: 7 short, 4 middling and 1 long packet of twelve.
   case imix
+  /// 64 octets each, of so many flows.
+  case flows(Int)
 
   static let all: [Sizes] = [64, 128, 256, 512, 1024, 1420, 4096, 8192].map { .fixed($0) } + [.imix]
   static let goals: [Sizes] = [64, 512, 1420, 8192].map { .fixed($0) }
@@ -61,6 +63,7 @@ enum Sizes: Hashable {
     switch self {
     case .fixed(let length): "\(length)"
     case .imix: "IMIX"
+    case .flows(let count): "\(count)"
     }
   }
 
@@ -68,6 +71,7 @@ enum Sizes: Hashable {
   var lengths: [Int] {
     switch self {
     case .fixed(let length): return Array(repeating: length, count: min(256, max(32, 131_072 / length)))
+    case .flows(let count): return Array(repeating: 64, count: count)
     case .imix:
       let dozen = [64, 576, 64, 1420, 64, 576, 64, 64, 576, 64, 576, 64]
       return Array(repeating: dozen, count: 8).flatMap(\.self)

@@ -107,7 +107,8 @@ struct Network {
     IPPrefix(address: address, length: address.isIPv4 ? 24 : 64) ?? IPPrefix(host: address)
   }
 
-  /// A frame with a UDP packet from one host to another, of a pair for each flow; `length` counts from the IP header.
+  /// A frame with a UDP packet from one host to another, of a pair for each flow, of which there are 60,000; `length` counts from
+  /// the IP header.
   func frame(length: Int, flow: UInt16, to mac: MACAddress) -> [UInt8] {
     var octets = [UInt8](repeating: 0x5A, count: EthernetHeader.minimumLength + length)
     var span = octets.mutableSpan
@@ -118,8 +119,8 @@ struct Network {
     let l3 = EthernetHeader.minimumLength
     let header = isIPv4 ? IPv4Header.minimumLength : IPv6Header.length
     let segment = UInt16(length - header)
-    let source = IPAddress(high: host.high, low: host.low + UInt64(flow) << 8)
-    let destination = IPAddress(high: remote.high, low: remote.low + UInt64(flow &* 7) << 3)
+    let source = IPAddress(high: host.high, low: host.low + UInt64(flow & 0xFF) << 8 + UInt64(flow >> 8))
+    let destination = IPAddress(high: remote.high, low: remote.low + UInt64(flow &* 7 & 0x1FFF) << 3)
     if isIPv4 {
       _ = IPv4Header(
         totalLength: UInt16(length), protocolNumber: IPProtocol.udp, source: source, destination: destination

@@ -2,7 +2,8 @@ import Foundation
 
 /// A part of the run. Each is measured in a process of its own, as DPDK starts once in each.
 enum Section: String, CaseIterable {
-  case sizes, steps, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, sharing, goals
+  case sizes, steps, flows, bursts, keys, engines, files, proxy, peers, lcores, latency, events, instructions, sharing,
+    goals
 
   /// Those that this build has: the loop is timed step by step only in the one with the floor.
   static let all = allCases.filter { $0 != .steps || Cipher.hasFloor }
@@ -22,6 +23,7 @@ enum Section: String, CaseIterable {
     switch self {
     case .sizes: try SizesSection(effort: effort).tables()
     case .steps: try StepsSection(effort: effort).tables()
+    case .flows: try FlowsSection(effort: effort).tables()
     case .bursts: try BurstsSection(effort: effort).tables()
     case .keys: try KeysSection(effort: effort).tables()
     case .engines: try EnginesSection(effort: effort).tables()
