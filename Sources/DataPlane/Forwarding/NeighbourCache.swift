@@ -20,7 +20,7 @@ struct NeighbourCache: ~Copyable {
   init(_ map: NeighbourMap) {
     self.map = map
     version = map.version
-    places = .allocate(capacity: 1 << Self.placeBits)
+    places = .allocateLines(capacity: 1 << Self.placeBits)
     places.initialize(repeating: Place(), count: 1 << Self.placeBits)
   }
 

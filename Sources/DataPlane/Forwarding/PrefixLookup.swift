@@ -11,10 +11,10 @@ struct PrefixLookup {
   private let places: UnsafeMutablePointer<Int>
 
   init() {
-    addresses4 = .allocate(capacity: Self.capacity)
-    addresses6 = .allocate(capacity: Self.capacity * 16)
-    nextHops = .allocate(capacity: Self.capacity)
-    places = .allocate(capacity: Self.capacity)
+    addresses4 = .allocateLines(capacity: Self.capacity)
+    addresses6 = .allocateLines(capacity: Self.capacity * 16)
+    nextHops = .allocateLines(capacity: Self.capacity)
+    places = .allocateLines(capacity: Self.capacity)
   }
   func deallocate() {
     addresses4.deallocate()

@@ -150,7 +150,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
           ports: ports.map(\.dpdkPort), queue: UInt16(number), counters: lcoreCounters[number],
           capture: capture?.tap ?? .none, downs: downs),
         reassembler: build.reassembler(counters: lcoreCounters[number]), first: current.storage)
-      let place = UnsafeMutablePointer<Worker<Engine>>.allocate(capacity: 1)
+      let place = UnsafeMutablePointer<Worker<Engine>>.allocateLines(capacity: 1)
       place.initialize(to: worker)
       workers.append(place)
     }

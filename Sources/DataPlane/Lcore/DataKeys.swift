@@ -57,11 +57,11 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     policy = CachePolicy(leastHits: octets > 0 ? engine.leastHits : nil)
     self.derived = derived
     self.batch = batch
-    found = .allocate(capacity: Self.width)
-    places = .allocate(capacity: Self.width)
-    requests = .allocate(capacity: Self.width)
-    masters = .allocate(capacity: Self.width)
-    uses = .allocate(capacity: Self.width)
+    found = .allocateLines(capacity: Self.width)
+    places = .allocateLines(capacity: Self.width)
+    requests = .allocateLines(capacity: Self.width)
+    masters = .allocateLines(capacity: Self.width)
+    uses = .allocateLines(capacity: Self.width)
     found.initialize(repeating: nil, count: Self.width)
     places.initialize(repeating: 0, count: Self.width)
   }

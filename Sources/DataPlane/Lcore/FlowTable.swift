@@ -88,10 +88,10 @@ struct FlowTable<Way>: ~Copyable {
     let places = 1 << placeBits
     mask = UInt64(places - 1)
     let octets = 2 * places * MemoryLayout<Flow>.stride
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: octets, alignment: 64)
+    let memory = UnsafeMutableRawPointer.allocateLines(byteCount: octets)
     memory.initializeMemory(as: UInt8.self, repeating: 0, count: octets)
     flows = memory.bindMemory(to: Flow.self, capacity: 2 * places)
-    waiting = .allocate(capacity: places)
+    waiting = .allocateLines(capacity: places)
     waiting.initialize(repeating: 0, count: places)
     var random = SystemRandomNumberGenerator()
     seed = (random.next(), random.next() | 1)

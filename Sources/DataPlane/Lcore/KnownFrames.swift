@@ -171,9 +171,9 @@ struct KnownFrames: ~Copyable {
 
   init() {
     let octets = MemoryLayout<KnownFrame>.stride << Self.placeBits
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: octets, alignment: 64)
+    let memory = UnsafeMutableRawPointer.allocateLines(byteCount: octets)
     places = memory.bindMemory(to: KnownFrame.self, capacity: 1 << Self.placeBits)
-    latest = .allocate(capacity: Counters.maxPorts)
+    latest = .allocateLines(capacity: Counters.maxPorts)
     latest.initialize(repeating: places, count: Counters.maxPorts)
     forget()
   }

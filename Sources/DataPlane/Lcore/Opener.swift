@@ -130,9 +130,9 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
 
   init(dataKeys: consuming DataKeys<Engine>) {
     self.dataKeys = dataKeys
-    subjects = .allocate(capacity: DataKeys<Engine>.width)
+    subjects = .allocateLines(capacity: DataKeys<Engine>.width)
     subjects.initialize(repeating: .none, count: DataKeys<Engine>.width)
-    aad = .allocate(byteCount: Self.aadCapacity, alignment: 16)
+    aad = .allocateLines(byteCount: Self.aadCapacity)
   }
 
   deinit {

@@ -49,7 +49,7 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
   init(dataKeys: consuming DataKeys<Engine>, counter: SealingCounter) {
     self.dataKeys = dataKeys
     self.counter = counter
-    aad = .allocate(byteCount: SecurityHeader.maximumLength + 255 * 4, alignment: 16)
+    aad = .allocateLines(byteCount: SecurityHeader.maximumLength + 255 * 4)
   }
 
   deinit { aad.deallocate() }

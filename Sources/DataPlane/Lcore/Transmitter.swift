@@ -22,11 +22,11 @@ struct Transmitter: ~Copyable {
   private let parts: UnsafeMutablePointer<Parts>
 
   init(ports: [UInt16], queue: UInt16, counters: Counters, capture: CaptureTap, downs: PortDowns) {
-    let numbers = UnsafeMutablePointer<UInt16>.allocate(capacity: ports.count)
+    let numbers = UnsafeMutablePointer<UInt16>.allocateLines(capacity: ports.count)
     for (index, port) in ports.enumerated() { numbers[index] = port }
-    let buffers = UnsafeMutablePointer<TransmitBuffer>.allocate(capacity: ports.count)
+    let buffers = UnsafeMutablePointer<TransmitBuffer>.allocateLines(capacity: ports.count)
     buffers.initialize(repeating: TransmitBuffer(), count: ports.count)
-    parts = .allocate(capacity: 1)
+    parts = .allocateLines(capacity: 1)
     parts.initialize(
       to: Parts(
         portCount: ports.count, queue: queue, numbers: numbers, buffers: buffers, counters: counters, capture: capture,
@@ -118,7 +118,7 @@ struct PortDowns: @unchecked Sendable {
   private let words: UnsafeMutablePointer<UInt64>
 
   init(count: Int) {
-    words = .allocate(capacity: max(1, count))
+    words = .allocateLines(capacity: max(1, count))
     words.initialize(repeating: 0, count: max(1, count))
   }
 

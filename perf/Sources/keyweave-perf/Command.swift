@@ -8,7 +8,7 @@ struct Command {
            keyweave-perf thresholds
            keyweave-perf loop seal|open OCTETS SECONDS [auto|openSSL|floor]
 
-      --quick          fewer sizes and samples: under two minutes
+      --quick          fewer sizes and samples: two minutes
       --no-hugepages   as on a machine without them
       --json FILE      writes all figures there as well
       --plots FOLDER   and a plot of each table, with its figures for a Markdown page

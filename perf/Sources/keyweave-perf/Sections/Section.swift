@@ -8,7 +8,7 @@ enum Section: String, CaseIterable {
   /// Those that this build has: the loop is timed step by step only in the one with the floor.
   static let all = allCases.filter { $0 != .steps || Cipher.hasFloor }
   /// What one thread moves.
-  static let quick: [Section] = [.sizes, .steps, .bursts, .keys, .engines, .files, .proxy, .instructions]
+  static let quick: [Section] = [.sizes, .steps, .bursts, .keys, .engines, .files, .proxy, .instructions, .sharing]
     .filter(all.contains)
 
   /// What a section is told.
