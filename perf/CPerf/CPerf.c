@@ -69,6 +69,8 @@ static uint16_t feed(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
       f->due += f->interval;
     }
   }
+  // What a device writes never was in this core's store buffer, where a load that crosses two stores would have to wait for it.
+  rte_mb();
   if (f->is_timed) f->ticks += rte_rdtsc() - start;
   f->packets += count;
   return count;

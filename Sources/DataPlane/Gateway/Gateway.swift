@@ -65,6 +65,9 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
   private let qsbr: UnsafeMutableRawPointer
   private let shared: UnsafeMutablePointer<LcoreShared>
   let workers: [UnsafeMutablePointer<Worker<Engine>>]
+  /// For `step`, which would look up the generic type of the workers for each round.
+  let rounds: [UnsafeMutableRawPointer]
+  let round = Engine.lcoreRound
   private let flow = FlowKey.random()
   private var threads: [ControlThread] = []
   private let lock = Mutex(())
@@ -155,6 +158,7 @@ final class Gateway<Engine: LcoreEngine>: SteppedGateway, @unchecked Sendable {
       workers.append(place)
     }
     self.workers = workers
+    rounds = workers.map { UnsafeMutableRawPointer($0) }
     periods = KeptPeriods(groups.map(\.epochPeriod))
     slowPath = SlowPathThread(
       punted: punted, returned: returned, pool: pool, neighbours: neighbours, qsbr: qsbr,

@@ -22,7 +22,7 @@ package protocol SteppedGateway: RunningGateway {
 }
 
 extension Gateway {
-  func step(lcore: Int) -> Int { Engine.lcoreRound(workers[lcore]) }
+  func step(lcore: Int) -> Int { round(rounds[lcore]) }
 
   func stepSlowPath() -> Bool { slowPath.round() }
 

@@ -6,7 +6,7 @@ struct Command {
     usage: keyweave-perf [--quick] [--no-hugepages] [--json FILE] [--plots FOLDER] [SECTION...]
            keyweave-perf compare OLD.json NEW.json [OLD.json NEW.json...]
            keyweave-perf thresholds
-           keyweave-perf loop seal|open OCTETS SECONDS [auto|openSSL|floor]
+           keyweave-perf loop seal|open OCTETS SECONDS [auto|openSSL|floor [BURST]]
 
       --quick          fewer sizes and samples: two minutes
       --no-hugepages   as on a machine without them
@@ -119,14 +119,15 @@ struct Command {
 
   private func spin(_ words: [String]) throws {
     guard words.count >= 3, let direction = Direction(rawValue: words[0]), let length = Int(words[1]),
-      let seconds = Double(words[2]), let cipher = Cipher(rawValue: words.count > 3 ? words[3] : "auto")
+      let seconds = Double(words[2]), let cipher = Cipher(rawValue: words.count > 3 ? words[3] : "auto"),
+      let burst = Int(words.count > 4 ? words[4] : "32"), (1...32).contains(burst)
     else { throw PerfError(Self.usage) }
     Environment.usesHugepages = usesHugepages
     let rig = try Rig(Kind(direction) { $0.cipher = cipher })
     let frames = try rig.frames(.fixed(length))
     let end = Date(timeIntervalSinceNow: seconds)
     var results: [Double] = []
-    while Date() < end { results.append(try rig.measure(frames, samples: 101).median) }
+    while Date() < end { results.append(try rig.measure(frames, burst: burst, samples: 101).median) }
     say(String(format: "%.1f core cycles per packet\n", results.sorted()[results.count / 2]))
   }
 
