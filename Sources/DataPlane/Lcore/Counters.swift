@@ -48,8 +48,8 @@ struct Counters: @unchecked Sendable {
   @inline(__always) func opened(group: Int, _ n: Int = 1) {
     if group < Self.maxGroups { dpdk_add(words + (Self.groups &+ group), UInt64(truncatingIfNeeded: n)) }
   }
-  @inline(__always) func sealed(peer: Int) {
-    if peer < Self.maxPeers { dpdk_add(words + (Self.peers &+ peer), 1) }
+  @inline(__always) func sealed(peer: Int, _ n: Int = 1) {
+    if peer < Self.maxPeers { dpdk_add(words + (Self.peers &+ peer), UInt64(truncatingIfNeeded: n)) }
   }
   @inline(__always) func proxied(policy: Int) {
     if policy < Self.maxProxies { dpdk_add(words + (Self.proxies &+ policy), 1) }

@@ -57,6 +57,12 @@ struct Transmitter: ~Copyable {
 
   /// Takes a finished frame.
   @inline(__always) func send(_ mbuf: Mbuf, port: Int) {
+    if mbuf.isGenerated { (buffers + port).pointee.generated &+= 1 }
+    forward(mbuf, port: port)
+  }
+
+  /// One that is not the gateway's own.
+  @inline(__always) func forward(_ mbuf: Mbuf, port: Int) {
     if (buffers + port).pointee.append(mbuf) == Self.width { flush(port) }
   }
 
@@ -108,7 +114,6 @@ struct TransmitBuffer {
   @inline(__always) fileprivate mutating func append(_ mbuf: Mbuf) -> Int {
     mbufs[unchecked: count] = mbuf
     count &+= 1
-    if mbuf.isGenerated { generated &+= 1 }
     return count
   }
 }

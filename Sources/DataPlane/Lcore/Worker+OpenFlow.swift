@@ -191,7 +191,7 @@ extension Worker {
     Self.writeType(entry, isIPv4: isIPv4, at: frame + EthernetHeader.typeOffset)
     var bytes = UnsafeMutableRawBufferPointer(start: frame + etherLength, count: length).mutableBytes
     if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
-    transmitter.send(mbuf, port: port)
+    transmitter.forward(mbuf, port: port)
   }
 
   /// Packets whose way is not known, as far as they follow each other; gives the place of the first that is not one of them.

@@ -178,18 +178,26 @@ extension Worker {
   private mutating func finishKnown() {
     sealer.seal(sealItems, count: sealCount, board: board, clock: clock)
     var sealed = 0
+    // Packets to one peer in a row are counted together.
+    var peer = known[0].way.pointee.peer
+    var counted = 0
     for index in 0..<sealCount {
       let done = known[index]
       if let reason = sealItems[index].drop {
         discard(done.mbuf, reason)
         continue
       }
+      if done.way.pointee.peer != peer {
+        counters.sealed(peer: peer.pointee.place, counted)
+        peer = done.way.pointee.peer
+        counted = 0
+      }
       sealed &+= 1
-      let peer = done.way.pointee.peer
-      counters.sealed(peer: peer.pointee.place)
+      counted &+= 1
       if done.way.pointee.policy != SealWay.noPolicy { counters.proxied(policy: Int(done.way.pointee.policy)) }
-      transmitter.send(done.mbuf, port: Int(peer.pointee.port))
+      transmitter.forward(done.mbuf, port: Int(peer.pointee.port))
     }
+    counters.sealed(peer: peer.pointee.place, counted)
     counters.add(.sealed, sealed)
     sealCount = 0
   }
