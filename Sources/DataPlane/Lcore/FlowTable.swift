@@ -83,6 +83,8 @@ struct FlowTable<Way>: ~Copyable {
   private let seed: (UInt64, UInt64)
   /// Of the flows that count. 0 is none's.
   private var generation: UInt32 = 1
+  /// Changes when a flow takes another's place: then what `find` gave before may be the other's.
+  private(set) var replacements: UInt64 = 0
 
   init(placeBits: Int) {
     let places = 1 << placeBits
@@ -130,6 +132,7 @@ struct FlowTable<Way>: ~Copyable {
         return
       }
       flow = hash >> 63 == 0 ? first : first + 1
+      replacements &+= 1
     }
     flow.pointee = Flow(id: id, generation: generation, way: way)
   }

@@ -80,6 +80,7 @@ extension Worker {
     clock.end(.cipher)
     if opener.untracked.any { countUntracked() }
 
+    let replacements = openFlows.replacements &+ sealFlows.replacements
     for index in 0..<opened { findWay(index) }
     var proxied = 0
     var others = 0
@@ -100,6 +101,7 @@ extension Worker {
         index &+= 1
       } else if item.pointee.isProxied {
         known[proxied] = known[index]
+        age(known[proxied])
         counted &+= 1
         proxied &+= 1
         index &+= 1
@@ -110,12 +112,22 @@ extension Worker {
         let next = deliverOthers(from: index, below: opened, port: port)
         others &+= next &- index
         index = next
+        // A flow that was learned may have taken the place of one that was found.
+        if openFlows.replacements &+ sealFlows.replacements != replacements { forgetWays(from: index, below: opened) }
       }
     }
     if counted > 0 { counters.opened(group: group, counted) }
     counters.add(.opened, opened &- others)
     clock.end(.deliver)
     if proxied > 0 { sealKnownProxied(proxied) }
+  }
+
+  @inline(never)
+  private func forgetWays(from start: Int, below end: Int) {
+    for index in start..<end {
+      knownOpens[index].openWay = nil
+      knownOpens[index].isProxied = false
+    }
   }
 
   /// The way of an opened packet, if it is known and nothing about the packet speaks against it.

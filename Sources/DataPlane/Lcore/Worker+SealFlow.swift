@@ -110,6 +110,7 @@ extension Worker {
       if let l3 = entry.pointee.plainOffset(mbuf),
         takeKnown(mbuf, l3: l3, origin: .port(port), at: knownCount)
       {
+        age(known[knownCount])
         knownCount &+= 1
       } else {
         received[others] = mbuf
@@ -139,10 +140,16 @@ extension Worker {
       let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
     else { return false }
     known[place] = KnownSeal(mbuf, l3: l3, way, packet)
-    // Now, as the cipher's load of it has to wait until such small stores have reached the cache.
-    var bytes = UnsafeMutableRawBufferPointer(start: octets, count: packet.length).mutableBytes
-    if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
     return true
+  }
+
+  /// One hop less, of a packet that has some. Before its headers are written, as the cipher's load of it has to wait until such
+  /// small stores have reached the cache.
+  @inline(__always)
+  func age(_ item: KnownSeal) {
+    let octets = item.mbuf.data + item.l3
+    var bytes = UnsafeMutableRawBufferPointer(start: octets, count: item.length).mutableBytes
+    if PlainPacket.isIPv4(octets) { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
   }
 
   /// Of the packets in `known`.
