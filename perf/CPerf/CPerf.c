@@ -104,6 +104,8 @@ static uint16_t note_latency(uint16_t port, uint16_t queue, struct rte_mbuf **mb
   perf_latencies *l = user;
   uint64_t now = rte_rdtsc();
   for (uint16_t i = 0; i < count && l->count < l->capacity; i++) {
+    // The gateway's own packets (Mbuf.isGenerated) were never due.
+    if (mbufs[i]->ol_flags & UINT64_C(1) << 38) continue;
     uint64_t due = *due_time(mbufs[i]);
     l->ticks[l->count++] = now > due ? (uint32_t)RTE_MIN(now - due, (uint64_t)UINT32_MAX) : 0;
   }
