@@ -5,8 +5,8 @@ import Testing
 import Wire
 
 extension RingTests {
-  /// Packets of known flows fare as if nothing were known: each odd packet goes both ways, and what comes of it is the same
-  /// (`TwoWays`). What the general way does is the other suites' matter.
+  /// Packets of known flows fare as if nothing were known: each odd packet goes both ways, and what comes of it is the
+  /// same (`TwoWays`). What the general way does is the other suites' matter.
   @Suite struct KnownFlows {
     /// How the clear side's flows are sealed: by the second number of the inner destination.
     private static func edit(_ plan: inout GatewayPlan, vlans: Bool) {
@@ -66,7 +66,7 @@ extension RingTests {
       let tags = vlans ? [100] : []
       let usual = Self.packets().map { Packet.frame(to: station.clear.mac, from: Station.host, vlans: tags, $0) }
       let ip = vlans ? 18 : 14
-      for seed in UInt64(0)..<80 {
+      for seed in UInt64(0)..<400 {
         var oddities = Oddities(seed: seed &* 2 &+ (vlans ? 1 : 0))
         let odds = (0..<32).map { _ in
           let frame = oddities.pick(usual)
@@ -156,7 +156,7 @@ extension RingTests {
         }
         try ways.compare(odds, on: wire, "proxy from \(side)")
       }
-      for _ in 0..<10 {
+      for _ in 0..<60 {
         let odds = (0..<32).map { _ in
           let (odd, name) = oddities.changed(oddities.pick(usual), ip: 14, reach: 98, vlan: nil)
           return TwoWays.Odd(usual: usual, frame: odd, name: name)

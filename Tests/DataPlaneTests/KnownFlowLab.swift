@@ -5,8 +5,8 @@ import Support
 import Testing
 import Wire
 
-/// One gateway on which packets go both ways: the general one right after a reload, when it knows no flow, and the one of
-/// known flows, after others have shown it. One gateway, as ports of the outer header come from a key of its own.
+/// One gateway on which packets go both ways: the general one right after a reload, when it knows no flow, and the one
+/// of known flows, after others have shown it. One gateway, as ports of the outer header come from a key of its own.
 final class TwoWays {
   let station: Station
   private let groups: [TrustGroup]
@@ -132,8 +132,8 @@ final class TwoWays {
     return whole
   }
 
-  /// A protected packet opened and without its counter, identification and checksum, which are looked at here; others as
-  /// they are.
+  /// A protected packet opened and without its counter, identification and checksum, which are looked at here; others
+  /// as they are.
   private func look(_ frame: [UInt8]) -> [UInt8] {
     let ip = Self.start(frame)
     var frame = frame
