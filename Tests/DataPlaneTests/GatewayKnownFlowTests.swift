@@ -66,7 +66,7 @@ extension RingTests {
       let tags = vlans ? [100] : []
       let usual = Self.packets().map { Packet.frame(to: station.clear.mac, from: Station.host, vlans: tags, $0) }
       let ip = vlans ? 18 : 14
-      for seed in UInt64(0)..<400 {
+      for seed in UInt64(0)..<800 {
         var oddities = Oddities(seed: seed &* 2 &+ (vlans ? 1 : 0))
         let odds = (0..<32).map { _ in
           let frame = oddities.pick(usual)

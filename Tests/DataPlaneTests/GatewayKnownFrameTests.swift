@@ -186,7 +186,7 @@ extension RingTests {
           }
           try ways.compare(odds, on: station.fabric, "opening \(shapes[number])")
         }
-        for round in 0..<24 {
+        for round in 0..<50 {
           let seed = UInt64(number * 100 + round) &* 2 &+ (vlans ? 1 : 0)
           var oddities = Oddities(seed: seed)
           let odds = (0..<32).map { _ in
