@@ -16,6 +16,7 @@ final class TwoWays {
   private(set) var repeated = 0
 
   init(_ station: Station, groups: [TrustGroup]) throws {
+    Foreign.awaitEpoch()
     self.station = station
     self.groups = groups
     opener = try PacketOpener(groups: groups)
