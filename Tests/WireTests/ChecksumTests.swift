@@ -12,6 +12,38 @@ import Wire
     #expect(Checksum.fold(UInt64.max) == 0xFFFF)
   }
 
+  /// Carries added back in until there are none: what `fold` does in one go.
+  private func folded(_ sum: UInt64) -> UInt16 {
+    var sum = sum
+    while sum > 0xFFFF { sum = (sum & 0xFFFF) &+ sum >> 16 }
+    return UInt16(sum)
+  }
+
+  @Test func folds() {
+    var random = SplitMix(seed: 3)
+    var wrong = (UInt64(0)...0x2_0002).first { Checksum.fold($0) != folded($0) }
+    #expect(wrong == nil)
+    // Around every multiple of 2^16 - 1 that a power of two is near to, and at the end.
+    var edges: [UInt64] = [.max, .max - 1]
+    for bit in 0..<64 {
+      let power = UInt64(1) << UInt64(bit)
+      for near in UInt64(0)...3 {
+        edges += [power &+ near, power &- near, 0xFFFF &* power &+ near, 0xFFFF &* power &- near]
+      }
+    }
+    for _ in 0..<1000 {
+      let multiple = random.next() % (UInt64.max / 0xFFFF) &* 0xFFFF
+      edges += [multiple &- 1, multiple, multiple &+ 1]
+    }
+    wrong = edges.first { Checksum.fold($0) != folded($0) }
+    #expect(wrong == nil)
+    for _ in 0..<500_000 {
+      let sum = random.next() >> (random.next() & 63)
+      if Checksum.fold(sum) != folded(sum) { wrong = sum }
+    }
+    #expect(wrong == nil)
+  }
+
   /// Word by word, as RFC 1071 defines it.
   func plain(_ octets: [UInt8]) -> UInt16 {
     var sum: UInt32 = 0

@@ -52,6 +52,29 @@ import Wire
     #expect(changed(Scapy.udp4.with(0, at: 8)) { IPv4Header.decrementTTL(&$0) }.octets[8] == 0)
   }
 
+  /// RFC 1624, equation 3, HC' = ~(~HC + ~m + m'), over every checksum and TTL; the protocol beside the TTL changes nothing.
+  @Test func everyChecksumOfATTL() {
+    func sum(_ left: UInt32, _ right: UInt32) -> UInt32 { (left + right) & 0xFFFF + (left + right) >> 16 }
+    /// TTL, protocol and checksum after one hop.
+    func hop(_ ttl: UInt8, _ number: UInt8, _ checksum: UInt32) -> [UInt8] {
+      let header = [UInt8](repeating: 0, count: 8) + [ttl, number, UInt8(checksum >> 8), UInt8(checksum & 0xFF)]
+      let octets = changed(header + [UInt8](repeating: 0, count: 8)) { IPv4Header.decrementTTL(&$0) }.octets
+      return Array(octets[8..<12])
+    }
+    for number in [UInt8(0), 17, 255] {
+      for ttl in [UInt8(1), 2, 64, 127, 128, 255] {
+        let (old, new) = (UInt32(ttl) << 8 | UInt32(number), UInt32(ttl - 1) << 8 | UInt32(number))
+        let wrong = (UInt32(0)...0xFFFF).first { checksum in
+          let wanted = sum(sum(checksum ^ 0xFFFF, old ^ 0xFFFF), new) ^ 0xFFFF
+          return hop(ttl, number, checksum) != [ttl - 1, number, UInt8(wanted >> 8), UInt8(wanted & 0xFF)]
+        }
+        #expect(wrong == nil, "TTL \(ttl), protocol \(number)")
+      }
+    }
+    // Nothing is taken from nothing.
+    #expect(hop(0, 17, 0xFFFF) == [0, 17, 0xFF, 0xFF])
+  }
+
   @Test func impossibleLengths() {
     let packet = Scapy.ipv4Options
     for count in 0..<packet.count {
