@@ -1,7 +1,7 @@
 extension UnsafeMutablePointer where Pointee: ~Copyable {
   /// Memory that one lcore writes: whole pairs of cache lines, as CPUs fetch pairs. Where arrays of two lcores share a line, each
   /// write of one takes the line from the other.
-  package static func allocateLines(capacity: Int) -> Self {
+  static func allocateLines(capacity: Int) -> Self {
     UnsafeMutableRawPointer.allocateLines(byteCount: capacity * MemoryLayout<Pointee>.stride)
       .bindMemory(to: Pointee.self, capacity: capacity)
   }
@@ -9,5 +9,5 @@ extension UnsafeMutablePointer where Pointee: ~Copyable {
 
 extension UnsafeMutableRawPointer {
   /// The same for octets.
-  package static func allocateLines(byteCount: Int) -> Self { .allocate(byteCount: (byteCount + 127) & ~127, alignment: 128) }
+  static func allocateLines(byteCount: Int) -> Self { .allocate(byteCount: (byteCount + 127) & ~127, alignment: 128) }
 }

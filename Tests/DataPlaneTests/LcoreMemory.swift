@@ -1,0 +1,1 @@
+../../Sources/DataPlane/Lcore/LcoreMemory.swift
