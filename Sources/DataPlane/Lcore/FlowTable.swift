@@ -81,10 +81,10 @@ struct FlowTable<Way>: ~Copyable {
   private let waiting: UnsafeMutablePointer<UInt32>
   private let mask: UInt64
   private let seed: (UInt64, UInt64)
-  /// Of the flows that count. 0 is none's.
-  private var generation: UInt32 = 1
   /// Changes when a flow takes another's place: then what `find` gave before may be the other's.
   private(set) var replacements: UInt64 = 0
+  /// Of the flows that count. 0 is none's.
+  private var generation: UInt32 = 1
 
   init(placeBits: Int) {
     let places = 1 << placeBits

@@ -67,7 +67,6 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   let routesTo: UnsafeMutablePointer<PrefixEntry>
   let routesFrom: UnsafeMutablePointer<PrefixEntry>
   private var snapshot: UnsafeMutablePointer<SnapshotStorage>
-  private var rounds: UInt64 = 0
   private var nextHousekeeping: UInt64 = 0
   private let housekeepingInterval: UInt64
   /// The receiver's epochs of all groups when data keys were last looked through, added up.
@@ -196,19 +195,14 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     if let returned, !dpdk_ring_empty(returned) { total &+= takeReturned(returned) }
     transmitter.flushAll()
     clock.end(.transmit)
-    // Reading the time takes as long as parsing a packet.
-    rounds &+= 1
-    if rounds & 7 == 0 { keepHouse() }
+    let now = dpdk_rdtsc()
+    if now >= nextHousekeeping {
+      nextHousekeeping = now &+ housekeepingInterval
+      housekeep()
+    }
     dpdk_rcu_qsbr_quiescent(qsbr, UInt32(truncatingIfNeeded: number))
     clock.end(.round)
     return total
-  }
-
-  @inline(never) private mutating func keepHouse() {
-    let now = dpdk_rdtsc()
-    guard now >= nextHousekeeping else { return }
-    nextHousekeeping = now &+ housekeepingInterval
-    housekeep()
   }
 
   @inline(__always) private mutating func takeSnapshot() {
