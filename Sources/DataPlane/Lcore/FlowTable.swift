@@ -23,7 +23,7 @@ struct FlowID {
   /// - Parameters:
   ///   - packet: of at least 20 octets (IPv4) or 40 (IPv6).
   ///   - ports: as they stand in the packet; 0 where they do not count.
-  ///   - shape: what else its packets have in common, in 8 bits.
+  ///   - shape: what else its packets have in common, in 7 bits.
   @inline(__always) init(
     _ packet: UnsafeRawPointer, isIPv4: Bool, ports: UInt32 = 0, protocolNumber: UInt8 = 0, shape: UInt8 = 0,
     origin: FlowOrigin

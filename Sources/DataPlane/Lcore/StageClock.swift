@@ -46,10 +46,6 @@ struct StageClock {
 }
 
 #if FLOOR
-  extension SteppedGateway {
-    package static var stageWords: Int { Stage.allCases.count + 1 }
-  }
-
   extension Gateway {
     func time(stages: UnsafeMutablePointer<UInt64>?, ofLcore lcore: Int) { workers[lcore].pointee.clock.start(stages) }
   }

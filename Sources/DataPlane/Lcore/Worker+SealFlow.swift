@@ -9,9 +9,8 @@ struct SealWay {
   var peer: UnsafePointer<PeerEntry>
   /// The next hop's MAC address as it stands in a frame: its first four octets, its last two.
   var mac: (UInt32, UInt16)
-  /// Octets of the largest packet that needs no fragments, and of the headers that were found.
+  /// Octets of the largest packet that needs no fragments.
   var room: UInt16
-  var headersEnd: UInt8
   /// What `SealingEntry` says of the outer header's class.
   var keptClass: UInt8
   var addedClass: UInt8
@@ -27,13 +26,11 @@ struct PlainPacket {
   let id: FlowID
   /// Octets.
   let length: Int
-  let headersEnd: Int
   let trafficClass: UInt8
   let mayFragment: Bool
 
   /// Reads no further than `available` octets. The checks are those of `Worker.classifyPacket` and `age`, in whatever order is
   /// cheap, as none of them names a drop here; what depends on nothing but the flow's ID was checked for its first packet.
-  ///
   @inline(__always)
   init?(_ packet: UnsafeRawPointer, available: Int, isIPv4: Bool, origin: FlowOrigin) {
     let start: Int
@@ -60,12 +57,10 @@ struct PlainPacket {
     }
     guard length <= available, length >= start &+ UDPHeader.length else { return nil }
     var size: UInt8 = 0
-    if protocolNumber == IPProtocol.udp {
-      headersEnd = start &+ UDPHeader.length
-    } else {
+    if protocolNumber != IPProtocol.udp {
       guard protocolNumber == IPProtocol.tcp, length >= start &+ TCPView.minimumLength else { return nil }
       size = packet.load(fromByteOffset: start &+ TCPView.dataOffsetOffset, as: UInt8.self) >> 4
-      headersEnd = start &+ Int(size) &* 4
+      let headersEnd = start &+ Int(size) &* 4
       // A SYN may have its segment size lowered.
       guard headersEnd >= start &+ TCPView.minimumLength, headersEnd <= length,
         packet.load(fromByteOffset: start &+ TCPView.flagsOffset, as: UInt8.self) & TCPView.syn == 0
@@ -231,7 +226,7 @@ extension Worker {
         form: form, hash: UInt32(truncatingIfNeeded: hash >> 32), peer: peer,
         mac: (
           UInt32(truncatingIfNeeded: mac.rawValue >> 16).bigEndian, UInt16(truncatingIfNeeded: mac.rawValue).bigEndian
-        ), room: UInt16(clamping: peer.pointee.mtu &- overhead), headersEnd: UInt8(clamping: packet.headersEnd),
+        ), room: UInt16(clamping: peer.pointee.mtu &- overhead),
         keptClass: sealing.pointee.keptClass, addedClass: sealing.pointee.addedClass,
         policy: UInt8(truncatingIfNeeded: item.pointee.policy)))
   }
