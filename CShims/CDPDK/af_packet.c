@@ -2,10 +2,16 @@
 // larger than a ring's frame and arrives cut. The flag cannot be taken back from a socket, and the driver has no option for
 // it: so the driver's call is intercepted, and goes on without the flag. All other calls pass as they are.
 //
+// The driver makes a socket for every frame and binds it to its interface only after it has made its rings: until then it
+// takes what comes in at all interfaces, and a host's frame would count as one that came from the network. So its sockets
+// begin without a protocol, for no frame; its bind names the protocol again.
+//
 // Nor does the driver tell what the kernel dropped because a ring was full. Its receiving sockets are noted here as it
 // makes their rings, so that they can be asked.
 #include "CDPDK.h"
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +21,10 @@
 // Ports are opened one after the other, by one thread; a port has a socket per queue.
 static int made[64];
 static int made_count;
+
+int socket(int family, int type, int protocol) {
+  return (int)syscall(SYS_socket, family, type, family == AF_PACKET && protocol == htons(ETH_P_ALL) ? 0 : protocol);
+}
 
 int setsockopt(int socket, int level, int option, const void *value, socklen_t length) {
   unsigned fanout;
