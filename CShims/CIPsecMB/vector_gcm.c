@@ -149,32 +149,24 @@ typedef struct {
   __m512i blocks, factors, product;
 } hashing;
 
-INLINE hashing no_hashing(void) { return (hashing){.text = NULL}; }
-
 // AES-256 leaves time for a fourth multiplication, and none for the additions that Karatsuba takes.
+INLINE bool takes_karatsuba(int rounds) { return rounds == 10; }
+
+INLINE hashing no_hashing(int rounds) { return (hashing){.text = NULL, .karatsuba = takes_karatsuba(rounds)}; }
+
 INLINE hashing hashing_of(const state *s, int rounds, const uint8_t *text, bool few) {
   return (hashing){
       .text = text,
       .few = few,
       .powers = power(s, few ? 4 * group : 4 * chunk),
       .stride = few ? 0 : 64 * group,
-      .karatsuba = rounds == 10,
+      .karatsuba = takes_karatsuba(rounds),
   };
 }
 
-INLINE void hash_piece(state *s, hashing *h, int piece) {
-  // A group's first unit, for which the carry may be late, is its last.
-  const int step = piece / pieces, place = (step + 1) % group;
-  switch (piece % pieces) {
-    case 0:
-      h->blocks = load(h->text + 64 * (step / group * group + place));
-      h->factors = load(h->powers + h->stride * (size_t)(step / group) + 64 * place);
-      break;
-    case 1:
-      h->blocks = reversed(h->blocks);
-      if (place == 0) h->blocks = carried(s, h->blocks);
-      SETTLE(h->blocks);
-      break;
+// The products of a unit whose blocks and powers are there.
+INLINE void multiply_piece(state *s, hashing *h, int piece) {
+  switch (piece) {
     case 2:
       h->product = PRODUCT(h->blocks, h->factors, 0x00);
       s->low = _mm512_xor_si512(s->low, h->product);
@@ -202,7 +194,26 @@ INLINE void hash_piece(state *s, hashing *h, int piece) {
       s->middle = h->karatsuba ? _mm512_xor_si512(s->middle, PRODUCT(h->blocks, h->factors, 0x00))
                                : sum(s->middle, h->product, PRODUCT(h->blocks, h->factors, 0x10));
       SETTLE(s->middle);
-      if (step == chunk - 1 || (place == 0 && h->few)) {
+      break;
+  }
+}
+
+INLINE void hash_piece(state *s, hashing *h, int piece) {
+  // A group's first unit, for which the carry may be late, is its last.
+  const int step = piece / pieces, place = (step + 1) % group;
+  switch (piece % pieces) {
+    case 0:
+      h->blocks = load(h->text + 64 * (step / group * group + place));
+      h->factors = load(h->powers + h->stride * (size_t)(step / group) + 64 * place);
+      break;
+    case 1:
+      h->blocks = reversed(h->blocks);
+      if (place == 0) h->blocks = carried(s, h->blocks);
+      SETTLE(h->blocks);
+      break;
+    default:
+      multiply_piece(s, h, piece % pieces);
+      if (piece % pieces == pieces - 1 && (step == chunk - 1 || (place == 0 && h->few))) {
         end_group(s);
         SETTLE(s->carry);
       }
@@ -258,7 +269,7 @@ INLINE void crypt_chunk(state *s, int rounds, uint8_t *text, hashing h) {
 }
 
 INLINE uint8_t *seal_chunks(state *s, int rounds, uint8_t *text, size_t chunks, bool few) {
-  crypt_chunk(s, rounds, text, no_hashing());
+  crypt_chunk(s, rounds, text, no_hashing(rounds));
   for (text += chunk_octets; chunks > 1; chunks -= 1, text += chunk_octets) {
     FORGET(s->key);
     crypt_chunk(s, rounds, text, hashing_of(s, rounds, text - chunk_octets, few));
@@ -276,84 +287,141 @@ INLINE uint8_t *open_chunks(state *s, int rounds, uint8_t *text, size_t chunks, 
 
 // MARK: What is left after whole chunks
 
-INLINE void rest_round(state *s, int rounds, int round, __m512i *stream, int units, hashing *h) {
-  const int all = pieces * chunk, slots = (rounds - 1) * units;
+// The last units of a text, of which the very last has `count` blocks, fewer than four, and then, unless `done`, the lengths.
+typedef struct {
+  const uint8_t *text;
+  __mmask64 before_last, in_last;  // octets of these two; all others have 64
+  size_t count;
+  __m128i lengths;
+  bool done;
+  // How the next unit is hashed.
+  const uint8_t *powers;
+  size_t left, most;  // blocks with the lengths; at most so many before the hash is reduced
+} rest;
+
+INLINE __mmask64 present(const rest *r, int units, int unit) {
+  return unit == units - 1 ? r->in_last : unit == units - 2 ? r->before_last : ~(__mmask64)0;
+}
+
+INLINE rest rest_of(const state *s, const uint8_t *text, size_t length, int units, __m128i lengths, bool done) {
+  size_t count = (length + 15) / 16 - 4 * (size_t)(units - 1), octets = length - 64 * (size_t)(units - 2);
+  size_t left = 4 * (size_t)(units - 1) + count + 1, most = s->few ? 4 * group : 4 * chunk;
+  return (rest){
+      .text = text,
+      .before_last = first_octets(octets < 64 ? octets : 64),
+      .in_last = count == 0 ? 0 : first_octets(length - 64 * (size_t)(units - 1)),
+      .count = count,
+      .lengths = lengths,
+      .done = done,
+      .powers = power(s, s->joined ? 12 : left < most ? left : most),
+      .left = left,
+      .most = most,
+  };
+}
+
+// A group's first unit, or AAD's and three units of text before it, takes in the hash of the groups before.
+INLINE __m512i carried_in_rest(state *s, const rest *r, int unit, __m512i blocks) {
+  return !r->done && (unit % group == 0 || unit % group == 3) ? carried(s, blocks) : blocks;
+}
+
+// To the unit after this one.
+INLINE void next_unit(state *s, rest *r, int unit) {
+  r->powers += 64;
+  r->left -= 4;
+  // A group ends here: few powers without AAD, few with it, or a chunk of whole units, whose lengths come after it.
+  bool ends = s->few ? (unit + (s->joined ? 1 : 0)) % group == 3 : unit == chunk - 1;
+  if (unit % group < 2 || !ends) return;
+  end_group(s);
+  r->powers = power(s, r->left < r->most ? r->left : r->most);
+}
+
+INLINE void hash_last_unit(state *s, const rest *r, __m512i blocks) {
+  if (r->count == 0 && r->done) return;
+  // Without text there is the carry.
+  __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(r->count > 0 ? r->count : 1), r->powers);
+  if (!r->done) {
+    blocks = with_last_lane(carried(s, blocks), r->lengths);
+    factors = with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1)));
+  }
+  hash(s, blocks, factors);
+}
+
+// A piece of hashing a unit that is not the last.
+INLINE void rest_piece(state *s, rest *r, hashing *h, int units, int piece) {
+  const int unit = piece / pieces;
+  switch (piece % pieces) {
+    case 0:
+      h->blocks = _mm512_maskz_loadu_epi8(present(r, units, unit), r->text + 64 * unit);
+      h->factors = load(r->powers);
+      SETTLE(h->blocks);
+      break;
+    case 1:
+      h->blocks = carried_in_rest(s, r, unit, reversed(h->blocks));
+      SETTLE(h->blocks);
+      break;
+    default:
+      multiply_piece(s, h, piece % pieces);
+      if (piece % pieces == pieces - 1) next_unit(s, r, unit);
+      break;
+  }
+}
+
+// Sealing, the chunk before these units is hashed meanwhile if it still has to be; opening, these units but the last are.
+INLINE void rest_round(state *s, int rounds, int round, bool sealing, __m512i *stream, int units, rest *r, hashing *h) {
+  const int all = pieces * (sealing ? chunk : units - 1), slots = (rounds - 1) * units;
   __m512i key = round_key(s, round);
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
     stream[i] = aes_round(stream[i], key);
     const int slot = (round - 1) * units + i, piece = slots < all ? slot : slot * all / slots;
-    if (h->text != NULL && (slots < all || (slot + 1) * all / slots > piece)) hash_piece(s, h, piece);
+    if (slots >= all && (slot + 1) * all / slots == piece) continue;
+    if (!sealing) {
+      rest_piece(s, r, h, units, piece);
+    } else if (h->text != NULL) {
+      hash_piece(s, h, piece);
+    }
   }
 }
 
-// Units of which the last has `count` blocks, fewer than four. In its last lane come the lengths, unless that is done.
-INLINE void hash_rest(state *s, const __m512i *blocks, int units, size_t count, __m128i lengths, bool done) {
-  const int last = units - 1;
-  size_t left = 4 * (size_t)last + count + 1, most = s->few ? 4 * group : 4 * chunk;
-  const uint8_t *powers = power(s, s->joined ? 12 : left < most ? left : most);
-#pragma unroll
-  for (int i = 0; i < last; i += 1) {
-    hash(s, !done && (i % group == 0 || i % group == 3) ? carried(s, blocks[i]) : blocks[i], _mm512_loadu_si512(powers));
-    powers += 64;
-    left -= 4;
-    // A group ends here: few powers without AAD, few with it, or a chunk of whole units, whose lengths come after it.
-    bool ends = s->few ? (i + (s->joined ? 1 : 0)) % group == 3 : i == chunk - 1;
-    if (i % group < 2 || !ends) continue;
-    end_group(s);
-    powers = power(s, left < most ? left : most);
-  }
-  if (count == 0 && done) return;
-  // Without text there is the carry.
-  __m512i unit = done ? blocks[last] : carried(s, blocks[last]);
-  __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(count > 0 ? count : 1), powers);
-  if (!done) {
-    unit = with_last_lane(unit, lengths);
-    factors = with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1)));
-  }
-  hash(s, unit, factors);
-}
-
-// The last units of the text; the chunk before them is hashed meanwhile if it still has to be. Returns E(J0), which makes a
-// tag of the hash: the last unit has fewer than four blocks, so there is a lane for it.
+// Returns E(J0), which makes a tag of the hash: the last unit has a lane for it.
 INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int units, __m128i first,
                           __m128i lengths, bool done, hashing h) {
-  __m512i stream[chunk + 1], blocks[chunk + 1];
-  const int last = units - 1;
-  size_t count = (length + 15) / 16 - 4 * (size_t)last, octets = length - 64 * (size_t)(last - 1);
-  __mmask64 in_last = count == 0 ? 0 : first_octets(length - 64 * (size_t)last);
-  __mmask64 before_last = first_octets(octets < 64 ? octets : 64);
-#define PRESENT(unit) ((unit) == last ? in_last : (unit) == last - 1 ? before_last : ~(__mmask64)0)
-  if (!sealing) {
-#pragma unroll
-    for (int i = 0; i < units; i += 1) blocks[i] = reversed(_mm512_maskz_loadu_epi8(PRESENT(i), text + 64 * i));
-    hash_rest(s, blocks, units, count, lengths, done);
-  }
+  __m512i stream[chunk + 1];
+  rest units_left = rest_of(s, text, length, units, lengths, done), *r = &units_left;
   __m512i key = round_key(s, 0);
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
     stream[i] = counters(s->counter, i);
-    if (i == last) stream[i] = with_last_lane(stream[i], first);
+    if (i == units - 1) stream[i] = with_last_lane(stream[i], first);
     stream[i] = _mm512_xor_si512(_mm512_shuffle_epi8(stream[i], COUNTER_LAST), key);
   }
-#define REST_ROUND(round) rest_round(s, rounds, round, stream, units, &h)
+#define REST_ROUND(round) rest_round(s, rounds, round, sealing, stream, units, r, &h)
   EACH_ROUND(REST_ROUND);
 #pragma unroll
   for (int piece = (rounds - 1) * units; piece < pieces * chunk; piece += 1) {
-    if (h.text != NULL) hash_piece(s, &h, piece);
+    if (sealing && h.text != NULL) hash_piece(s, &h, piece);
   }
+  if (!sealing) hash_last_unit(s, r, reversed(_mm512_maskz_loadu_epi8(r->in_last, text + 64 * (units - 1))));
   key = round_key(s, rounds);
   FORGET(text);
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
-    __m512i before = _mm512_maskz_loadu_epi8(PRESENT(i), text + 64 * i);
+    __mmask64 mask = present(r, units, i);
+    __m512i before = _mm512_maskz_loadu_epi8(mask, text + 64 * i);
     stream[i] = last_aes_round(stream[i], _mm512_xor_si512(before, key));
-    _mm512_mask_storeu_epi8(text + 64 * i, PRESENT(i), stream[i]);
-    if (sealing) blocks[i] = reversed(_mm512_maskz_mov_epi8(PRESENT(i), stream[i]));
+    _mm512_mask_storeu_epi8(text + 64 * i, mask, stream[i]);
   }
-#undef PRESENT
-  if (sealing) hash_rest(s, blocks, units, count, lengths, done);
-  return _mm512_extracti32x4_epi32(stream[last], 3);
+  __m128i block = _mm512_extracti32x4_epi32(stream[units - 1], 3);
+  if (!sealing) return block;
+#pragma unroll
+  for (int i = 0; i < units; i += 1) stream[i] = reversed(_mm512_maskz_mov_epi8(present(r, units, i), stream[i]));
+#pragma unroll
+  for (int i = 0; i < units - 1; i += 1) {
+    hash(s, carried_in_rest(s, r, i, stream[i]), _mm512_loadu_si512(r->powers));
+    next_unit(s, r, i);
+  }
+  hash_last_unit(s, r, stream[units - 1]);
+  return block;
 }
 
 // At most so many units: twelve in one group, otherwise thirteen, as 753 to 767 octets leave no lane of twelve for E(J0).
@@ -423,7 +491,7 @@ INLINE void gcm_group(const uint8_t *key, int rounds, bool sealing, const void *
   __m512i factors = short_aad_factors(s, aad_blocks, aad_blocks + (length + 15) / 16 + 1);
   hash(s, with_last_lane(short_aad_blocks(aad, aad_length), lengths),
        with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1))));
-  write_tag(s, crypt_rest_of(s, rounds, sealing, text, length, 12, first, lengths, true, no_hashing()), tag);
+  write_tag(s, crypt_rest_of(s, rounds, sealing, text, length, 12, first, lengths, true, no_hashing(rounds)), tag);
 }
 
 // Any packet that is not.
@@ -455,7 +523,7 @@ INLINE void gcm_groups(const uint8_t *key, size_t powers, int rounds, bool seali
     }
     s->few = forgotten(s->few);
     FORGET(s->key);
-    block = crypt_rest_of(s, rounds, sealing, text, length, 13, first, lengths, false, no_hashing());
+    block = crypt_rest_of(s, rounds, sealing, text, length, 13, first, lengths, false, no_hashing(rounds));
   }
   write_tag(s, block, tag);
 }
