@@ -13,7 +13,7 @@ package struct FlowKey: Sendable, BitwiseCopyable {
   }
 
   /// Both halves of a 128-bit product, folded: one multiplication mixes 128 bits.
-  @inlinable @inline(__always) static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+  @inlinable @inline(__always) package static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
     let product = left.multipliedFullWidth(by: right)
     return product.high ^ product.low
   }

@@ -55,13 +55,8 @@ struct FlowID {
 
   @inline(__always) func hash(_ seed: (UInt64, UInt64)) -> UInt64 {
     var first = addresses.0 ^ seed.0
-    if !isIPv4 { first = Self.mix(Self.mix(first, addresses.1 ^ seed.1) ^ addresses.2, addresses.3 ^ seed.0) }
-    return Self.mix(first, rest ^ seed.1)
-  }
-
-  @inline(__always) private static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
-    let product = left.multipliedFullWidth(by: right)
-    return product.high ^ product.low
+    if !isIPv4 { first = FlowKey.mix(FlowKey.mix(first, addresses.1 ^ seed.1) ^ addresses.2, addresses.3 ^ seed.0) }
+    return FlowKey.mix(first, rest ^ seed.1)
   }
 }
 

@@ -1,4 +1,3 @@
-internal import CDPDK
 internal import Keys
 internal import Wire
 
@@ -94,12 +93,12 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   var dataKeys: DataKeys<Engine>
   /// Packets that were opened without a window, as none was free; the caller takes them out.
   var untracked = UntrackedCount()
-  private let subjects: UnsafeMutablePointer<ReplaySubject>
+  let subjects: UnsafeMutablePointer<ReplaySubject>
   private let aad: UnsafeMutableRawPointer
-  private let frames = KnownFrames()
+  let frames = KnownFrames()
   /// The period that the burst's last known packet had, and the receiver's own epoch for it. No group has the period 0.
-  private var period: UInt32 = 0
-  private var own: UInt64?
+  var period: UInt32 = 0
+  var own: UInt64?
   /// What the options of the burst's last packet named: those of the next one nearly always name the same.
   private var named: Named?
 
@@ -238,155 +237,9 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
     return nil
   }
 
-  // MARK: Packets in known frames
-
-  /// The snapshot is another.
-  mutating func forgetFrames() { frames.forget() }
-
-  /// A packet was opened: others in frames like its own come to the same group and master key. Connections are not: who is
-  /// served may differ from one to the next.
-  ///
-  /// - Parameters:
-  ///   - frame: what it came in, and `port` where.
-  ///   - ip: octets to the IP header, and `upper` to what follows it.
-  @inline(never)
-  func remember(_ item: OpenItem, in frame: UnsafeRawPointer, ip: Int, upper: Int, port: Int, keys: KeyTableView) {
-    let header = item.header
-    let layout = FrameLayout(frame, ip: ip)
-    guard header.variant.context != .connection, header.ioffset == 0, layout.upper == upper,
-      let group = keys.group(at: item.group),
-      let master = header.optionCount > 0
-        ? group.pointee.master(namedBy: header) : group.pointee.master(reserve: header.reserve)
-    else { return }
-    frames.enter(KnownFrame(frame, layout, header, group: group, master: master), frame, port: port)
-  }
-
-  @inline(__always) mutating func beginKnown() {
-    dataKeys.begin()
-    period = 0
-  }
-
-  /// Steps 1 to 7 and the request for step 8, for a packet in a known frame: what is left of the checks of `Worker.outerHeaders`,
-  /// `Worker.protectedPart` and `check`. False, and nothing has changed, for a packet at which those must look, to name its drop
-  /// if nothing else.
-  ///
-  /// Not for a client's own opener, which opens one connection.
-  @inline(__always)
-  mutating func recognise(
-    _ item: UnsafeMutablePointer<KnownOpen>, _ mbuf: Mbuf, ip: Int, port: Int, place: Int, board: SealingBoard?,
-    replay: ReplayView?
-  ) -> Bool {
-    let frame = UnsafeRawPointer(mbuf.data)
-    guard mbuf.pointee.nb_segs == 1,
-      let known = frames.find(frame, ip: ip, available: mbuf.length, port: port)
-    else { return false }
-    let layout = known.pointee.layout
-    let start = known.pointee.start
-    let length = known.pointee.length
-    let packet = frame + layout.ip
-    let total: Int
-    if layout.isIPv4 {
-      guard PlainPacket.hasRightChecksum(packet) else { return false }
-      total = Int(
-        UInt16(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.totalLengthOffset, as: UInt16.self)))
-      item.pointee.trafficClass = packet.load(fromByteOffset: IPv4Header.trafficClassOffset, as: UInt8.self)
-    } else {
-      total =
-        IPv6Header.length
-        &+ Int(UInt16(bigEndian: packet.loadUnaligned(fromByteOffset: IPv6Header.payloadLengthOffset, as: UInt16.self)))
-      item.pointee.trafficClass = UInt8(
-        truncatingIfNeeded: UInt16(bigEndian: packet.loadUnaligned(as: UInt16.self)) >> 4)
-    }
-    var count = total &- (layout.upper &- layout.ip)
-    guard total <= mbuf.length &- layout.ip else { return false }
-    if layout.isUDP {
-      let datagram = Int(
-        UInt16(
-          bigEndian: frame.loadUnaligned(fromByteOffset: layout.upper &+ UDPHeader.lengthOffset, as: UInt16.self)))
-      guard datagram <= count else { return false }
-      count = datagram &- UDPHeader.length
-    }
-
-    let header = UnsafeMutableRawPointer(mutating: frame) + start
-    let octets = UnsafeRawPointer(header)
-    let group = known.pointee.group
-    let clear = Int(UInt16(bigEndian: octets.loadUnaligned(fromByteOffset: 2, as: UInt16.self)) &>> 2 & 0x3FC)
-    guard clear <= Int(group.pointee.maxCOffset) &* 4, clear &+ length &+ SecurityHeader.icvLength <= count else {
-      return false
-    }
-    let sequence = UInt64(
-      bigEndian: octets.loadUnaligned(fromByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self))
-    let epoch = UInt16(truncatingIfNeeded: sequence >> 48)
-    if let board {
-      if group.pointee.epochPeriod != period {
-        period = group.pointee.epochPeriod
-        own = board.openEpoch(period: period)
-      }
-      guard let own, Epoch.isAccepted(epoch, own: own) else { return false }
-    }
-    let variant = known.pointee.variant
-    let id =
-      variant.isWide
-      ? UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt64.self))
-      : UInt64(UInt32(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt32.self)))
-    var source = IPAddress(high: 0, low: 0)
-    if variant.context == .sourceAddress {
-      source = layout.source(of: frame)
-      guard layout.isIPv4 || !source.isIPv4 else { return false }
-    }
-    if let replay {
-      subjects[place] = replay.subject(
-        SecurityHeader(variant: variant, id: id, epoch: epoch, counter: sequence & 0xFFFF_FFFF_FFFF),
-        group: group.pointee.index, period: group.pointee.epochPeriod, fingerprint: known.pointee.master.fingerprint,
-        source: source, own: board == nil ? nil : own)
-      if subjects[place].isProtected {
-        switch replay.look(&subjects[place]) {
-        case .late, .duplicate: return false
-        case .first, .tableFull, .connectionFull: break
-        }
-      }
-    }
-    item.pointee.mbuf = mbuf
-    item.pointee.packet = header
-    item.pointee.known = known
-    item.pointee.id = id
-    item.pointee.sequence = sequence
-    item.pointee.payloadLength = count &- length &- SecurityHeader.icvLength
-    item.pointee.clear = clear
-    let isSameSender =
-      known.pointee.sender.id == id && (variant.context != .sourceAddress || known.pointee.sender.source == source)
-    if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) { return true }
-    if !isSameSender { known.pointee.sender = KnownFrame.Sender(id: id, source: source) }
-    dataKeys.request(
-      place, DataKeyRequest(variant: variant, id: id, epoch: epoch, source: source), master: known.pointee.master,
-      text: item.pointee.payloadLength &- clear, aad: length &+ clear, memo: &known.pointee.sender.key)
-    return true
-  }
-
-  /// Step 9 for a packet that was recognised: why it is dropped, or nothing.
-  @inline(__always)
-  mutating func openKnown(_ item: UnsafePointer<KnownOpen>, place: Int, replay: ReplayView?) -> DropReason? {
-    let length = item.pointee.known.pointee.length
-    let clear = item.pointee.clear
-    let payload = item.pointee.packet + length
-    let slot = dataKeys.slot(place)
-    var nonce = Nonce(id: item.pointee.id, sequence: item.pointee.sequence)
-    let isAuthentic = withUnsafeBytes(of: &nonce) { nonce in
-      guard let nonce = nonce.baseAddress else { return false }
-      return dataKeys.engine.open(
-        slot, suite: item.pointee.known.pointee.variant.suite, nonce: nonce, aad: UnsafeRawPointer(item.pointee.packet),
-        aadLength: length &+ clear, text: payload + clear, length: item.pointee.payloadLength &- clear,
-        tag: payload + item.pointee.payloadLength)
-    }
-    guard isAuthentic else { return .authentication }
-    dataKeys.keep(place)
-    if let replay { return mark(subjects[place], in: replay) }
-    return nil
-  }
-
   /// The end of step 9: why an authenticated packet is dropped after all.
   @inline(__always)
-  private mutating func mark(_ subject: ReplaySubject, in replay: ReplayView) -> DropReason? {
+  mutating func mark(_ subject: ReplaySubject, in replay: ReplayView) -> DropReason? {
     guard subject.isProtected else { return nil }
     switch replay.mark(subject) {
     case .first: return nil
@@ -424,50 +277,4 @@ struct UntrackedCount {
   var connectionFull = 0
 
   var any: Bool { @inline(__always) get { tableFull | connectionFull != 0 } }
-}
-
-/// ID mod 2^32 | Epoch | Counter (wire format, section 3), and four octets more: so the nonce is written with one store, which
-/// an engine's load right after it need not wait for.
-struct Nonce {
-  private var words: SIMD4<UInt32>
-
-  /// - Parameter sequence: Epoch and Counter, as the header's last eight octets have them.
-  @inline(__always) init(id: UInt64, sequence: UInt64) {
-    let halves = SIMD2(id &<< 32 | sequence &>> 32, sequence &<< 32)
-    words = unsafeBitCast(SIMD2(halves.x.bigEndian, halves.y.bigEndian), to: SIMD4<UInt32>.self)
-  }
-}
-
-/// COffset and IOffset in octets of payload.
-struct PayloadOffsets {
-  /// In clear.
-  let clear: Int
-  /// Not even authenticated.
-  let unprotected: Int
-
-  /// - Parameter word: the security header's first four octets.
-  @inline(__always) init(word: UInt32) {
-    clear = Int(word &>> 2 & 0x3FC)
-    unprotected = Int(word &<< 2 & 0x3C)
-  }
-
-  /// In units of four octets.
-  @inline(__always) init(coffset: UInt8, ioffset: UInt8) {
-    clear = Int(coffset) &* 4
-    unprotected = Int(ioffset) &* 4
-  }
-
-  /// Octets of payload that are authenticated in clear.
-  var covered: Int { @inline(__always) get { clear &- unprotected } }
-
-  /// AAD: the header, then the payload's octets from IOffset to COffset. They lie in one piece unless IOffset leaves a gap.
-  @inline(__always)
-  func protected(
-    of packet: UnsafeMutableRawPointer, headerLength: Int, scratch: UnsafeMutableRawPointer
-  ) -> UnsafeRawPointer {
-    if unprotected == 0 { return UnsafeRawPointer(packet) }
-    scratch.copyMemory(from: packet, byteCount: headerLength)
-    (scratch + headerLength).copyMemory(from: packet + headerLength + unprotected, byteCount: covered)
-    return UnsafeRawPointer(scratch)
-  }
 }
