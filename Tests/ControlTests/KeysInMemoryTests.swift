@@ -23,12 +23,15 @@ import Testing
       }
     }
     let digits = UnsafeRawBufferPointer(needle)
-    #expect(try ProcessMemory.occurrences(of: digits) == [])
+    let before = try ProcessMemory.occurrences(of: digits)
+    #expect(before == [])
     let trace = UnsafeMutableRawBufferPointer.allocate(byteCount: 24, alignment: 1)
     defer { trace.deallocate() }
     trace.copyMemory(from: digits)
-    #expect(try ProcessMemory.occurrences(of: digits) == [UInt(bitPattern: trace.baseAddress)])
+    let live = try ProcessMemory.occurrences(of: digits)
+    #expect(live.map(\.address) == [UInt(bitPattern: trace.baseAddress)], "\(live)")
     trace.initializeMemory(as: UInt8.self, repeating: 0)
-    #expect(try ProcessMemory.occurrences(of: digits) == [])
+    let after = try ProcessMemory.occurrences(of: digits)
+    #expect(after == [])
   }
 }

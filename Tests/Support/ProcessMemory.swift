@@ -8,12 +8,12 @@ package enum ProcessMemory {
   /// One search at a time: what one reads, another would find.
   private static let searching = Mutex(())
 
-  /// The addresses at which a key's octets stand in writable memory, other than the given place itself.
-  package static func occurrences(of needle: UnsafeRawBufferPointer) throws -> [UInt] {
+  /// Where a key's octets stand in writable memory, other than the given place itself.
+  package static func occurrences(of needle: UnsafeRawBufferPointer) throws -> [MemoryOccurrence] {
     try searching.withLock { _ in try search(for: needle) }
   }
 
-  private static func search(for needle: UnsafeRawBufferPointer) throws -> [UInt] {
+  private static func search(for needle: UnsafeRawBufferPointer) throws -> [MemoryOccurrence] {
     let memory = open("/proc/self/mem", O_RDONLY)
     guard memory >= 0 else { throw Unreadable(path: "/proc/self/mem") }
     defer { close(memory) }
@@ -26,8 +26,9 @@ package enum ProcessMemory {
       UInt(bitPattern: bytes.baseAddress)..<(UInt(bitPattern: bytes.baseAddress) + UInt(bytes.count))
     }
     var found: Set<UInt> = []
+    let map = try MemoryMap()
     // The sanitizers reserve terabytes for their own notes.
-    for mapping in try mappings() where mapping.permissions.hasPrefix("rw") && mapping.range.count <= 1 << 30 {
+    for mapping in map.mappings where mapping.permissions.hasPrefix("rw") && mapping.range.count <= 1 << 30 {
       var start = mapping.range.lowerBound
       while start < mapping.range.upperBound {
         let wanted = min(chunk.count, Int(mapping.range.upperBound - start))
@@ -43,45 +44,34 @@ package enum ProcessMemory {
         start += UInt(got - needle.count)
       }
     }
-    return found.sorted()
+    return found.sorted().map { address in
+      // Into the chunk, which is passed over and zeroed: the words around a key may be another key.
+      let around = MemoryOccurrence.around
+      let got = pread(memory, chunk.baseAddress, needle.count + 2 * around, off_t(address) - off_t(around))
+      let read = UnsafeRawBufferPointer(rebasing: chunk[..<max(got, 0)])
+      return map.occurrence(at: address, count: needle.count, in: read)
+    }
   }
 
   /// The VmFlags of the mapping that holds an address, as in proc(5): lo = locked, dd = not in core dumps.
   package static func flags(at address: UInt) throws -> [Substring] {
     var inside = false
     for line in try lines(of: "/proc/self/smaps") {
-      if let mapping = Mapping(line) { inside = mapping.range.contains(address) }
+      if let mapping = MemoryMapping(line) { inside = mapping.range.contains(address) }
       if inside, line.hasPrefix("VmFlags:") { return line.split(separator: " ").dropFirst().map { $0 } }
     }
     return []
   }
 
-  private struct Mapping {
-    let range: Range<UInt>
-    let permissions: Substring
-
-    /// From "7f00-7f10 rw-p ...".
-    init?(_ line: Substring) {
-      let fields = line.split(separator: " ")
-      guard fields.count >= 2, case let ends = fields[0].split(separator: "-"), ends.count == 2,
-        let start = UInt(ends[0], radix: 16), let end = UInt(ends[1], radix: 16), start <= end
-      else { return nil }
-      range = start..<end
-      permissions = fields[1]
-    }
-  }
-
-  private static func mappings() throws -> [Mapping] { try lines(of: "/proc/self/maps").compactMap(Mapping.init) }
-
-  /// Whether octets lie anywhere in writable memory; `masked` is the needle xor 0x5a, so that it does not find itself.
-  package static func contains(masked: [UInt8]) throws -> Bool {
+  /// The same, of octets xor 0x5a, so that what is looked for does not find itself.
+  package static func occurrences(masked: [UInt8]) throws -> [MemoryOccurrence] {
     let needle = UnsafeMutableRawBufferPointer.allocate(byteCount: masked.count, alignment: 16)
     defer {
       needle.initializeMemory(as: UInt8.self, repeating: 0)
       needle.deallocate()
     }
     for (index, octet) in masked.enumerated() { needle[index] = octet ^ 0x5a }
-    return try !occurrences(of: UnsafeRawBufferPointer(needle)).isEmpty
+    return try occurrences(of: UnsafeRawBufferPointer(needle))
   }
 
   /// A number of kilobytes out of /proc/self/status.

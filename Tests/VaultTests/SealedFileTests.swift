@@ -136,7 +136,7 @@ import Vault
       let found = try secret.withOctets {
         try ProcessMemory.occurrences(of: UnsafeRawBufferPointer(rebasing: $0[8..<24]))
       }
-      #expect(found.isEmpty)
+      #expect(found == [])
     }
   }
 }
