@@ -32,6 +32,7 @@ struct ControllerCommand: ParsableCommand {
   var createWrappingKey = false
 
   func run() throws {
+    try ProcessLimits.bindFunctionsFirst()
     let file: ControllerConfigurationFile
     let settings: ControllerSettings
     do {

@@ -11,6 +11,19 @@ enum ProcessLimits {
     _ = linux_prctl_set_dumpable(0)
   }
 
+  /// The loader looks a library's function up when it is called for the first time, and saves the vector registers on the stack
+  /// meanwhile: with them what they still hold of a key, which nobody erases there. So this program starts once more with every
+  /// function looked up beforehand (LD_BIND_NOW in ld.so(8)); to be called before any key is read.
+  static func bindFunctionsFirst() throws {
+    if let value = getenv("LD_BIND_NOW"), value.pointee != 0 { return }
+    setenv("LD_BIND_NOW", "1", 1)
+    execv(Sandbox.program, CommandLine.unsafeArgv)
+    StandardError.write(
+      "cannot start \(Sandbox.program) again with LD_BIND_NOW=1 (\(String(cString: strerror(errno)))), which keeps keys off the "
+        + "stack: set LD_BIND_NOW=1 in the environment, or Environment=LD_BIND_NOW=1 in the systemd unit\n")
+    throw ExitCodes.failure.exit
+  }
+
   /// As far as the hard limit lets it.
   static func raiseDescriptors(to count: Int) {
     var limit = rlimit()

@@ -27,6 +27,7 @@ struct Run: ParsableCommand {
   var config: String
 
   func run() throws {
+    try ProcessLimits.bindFunctionsFirst()
     // Before any thread exists, so that all inherit it: signals wait for `serve`.
     let signals = SignalSet([SIGHUP, SIGTERM, SIGINT])
     signals.block()
