@@ -124,6 +124,7 @@ extension RingTests {
     /// A client with keys that the reference derived, against a member that has the root keys.
     @Test(arguments: Suite.allCases, [true, false])
     func clientAgainstMember(_ suite: Suite, _ options: Bool) throws {
+      Foreign.awaitEpoch()
       let group = try ConnectionLab.granted(
         ConnectionLab.id(), epochs: [ConnectionLab.epoch, ConnectionLab.epoch + 1],
         keys: ConnectionReference.keys)

@@ -88,6 +88,7 @@ extension RingTests {
 
     /// And the other way round: the generations held, the epochs around the clock's, and what has no form.
     @Test func referenceSealed() throws {
+      Foreign.awaitEpoch()
       let station = try Station(2)
       for generation in 6...8 {
         let sealed = try Reference.seal([Self.packet()], generation: generation)
