@@ -81,7 +81,7 @@ extension Worker {
     if opener.untracked.any { countUntracked() }
 
     let replacements = openFlows.replacements &+ sealFlows.replacements
-    for index in 0..<opened { findWay(index) }
+    findWays(opened)
     var proxied = 0
     var others = 0
     // Packets of one group in a row are counted together.
@@ -130,15 +130,18 @@ extension Worker {
     }
   }
 
-  /// The way of an opened packet, if it is known and nothing about the packet speaks against it.
-  @inline(__always)
-  private mutating func findWay(_ index: Int) {
-    let item = knownOpens + index
-    let payload = UnsafeRawPointer(item.pointee.packet + item.pointee.known.pointee.length)
-    if PlainPacket.isIPv4(payload) {
-      findWay(item, index, payload, isIPv4: true)
-    } else {
-      findWay(item, index, payload, isIPv4: false)
+  /// The ways of opened packets, where they are known and nothing about the packet speaks against them. The loop is in here, as
+  /// the compiler would call what is in it for each packet.
+  @inline(never)
+  private mutating func findWays(_ count: Int) {
+    for index in 0..<count {
+      let item = knownOpens + index
+      let payload = UnsafeRawPointer(item.pointee.packet + item.pointee.known.pointee.length)
+      if PlainPacket.isIPv4(payload) {
+        findWay(item, index, payload, isIPv4: true)
+      } else {
+        findWay(item, index, payload, isIPv4: false)
+      }
     }
   }
 
