@@ -97,11 +97,17 @@ package enum EAL {
       }, context.toOpaque())
     pthread_join(thread, nil)
     guard call.result >= 0 else {
+      let (free, wanted) = (freeHugepages, settings.memory)
+      let memory =
+        if hugepages, free < wanted {
+          "Another program took hugepages that were free (\(wanted) MiB wanted, \(free) left): start again, which does without, "
+            + "or raise vm.nr_hugepages."
+        } else {
+          (hugepages ? "Hugepages were used." : "No hugepages were used (\(free) MiB free, \(wanted) wanted).")
+            + " Run `keyweave doctor`."
+        }
       throw Failure(
-        description: "DPDK's environment did not start: \(String(cString: dpdk_last_error())). "
-          + (hugepages
-            ? "Hugepages were used." : "No hugepages were used (\(freeHugepages) MiB free, \(settings.memory) wanted).")
-          + " Run `keyweave doctor`.")
+        description: "DPDK's environment did not start: \(String(cString: dpdk_last_error())). \(memory)")
     }
   }
 
