@@ -8,15 +8,8 @@ import Testing
   /// not decide; the figures are printed.
   @Test(arguments: ["router", "reload", "shared", "frr"])
   func watched(name: String) throws {
-    try Program.withTemporaryDirectory { directory in
-      let script = Program.repository.appending(path: "Tests/Interop/bfd.py").path
-      let kills = ProcessInfo.processInfo.environment["KILLS"].flatMap { Int($0) } ?? 4
-      let result = try Program.run(
-        Program.python,
-        ["-B", script, Program.keyweave, directory.path, name, "--kills", "\(kills)", "--most", "3000"],
-        timeout: .seconds(180 + 10 * kills))
-      #expect(result.status == 0, "\(result.output)\(result.errors)")
-      print(result.output)
-    }
+    let kills = ProcessInfo.processInfo.environment["KILLS"].flatMap { Int($0) } ?? 4
+    try playScript(
+      "bfd", [name, "--kills", "\(kills)", "--most", "3000"], timeout: .seconds(180 + 10 * kills))
   }
 }

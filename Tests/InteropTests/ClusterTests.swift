@@ -8,28 +8,14 @@ import Testing
   @Test func nodesAreKilledDuringRotations() throws {
     let environment = ProcessInfo.processInfo.environment
     let seconds = environment["SECONDS"].flatMap { Int($0) } ?? 40
-    try run(
-      "cluster.py", [], ["SECONDS": "\(seconds)", "SEED": environment["SEED"] ?? "1"], seconds: 240 + 2 * seconds)
+    try playScript(
+      "cluster", environment: ["SECONDS": "\(seconds)", "SEED": environment["SEED"] ?? "1"],
+      timeout: .seconds(240 + 2 * seconds))
   }
 
   /// MEMBERS in the environment: 10000 needs 11,000 descriptors and a few minutes.
   @Test func aThousandMembers() throws {
     let members = ProcessInfo.processInfo.environment["MEMBERS"].flatMap { Int($0) } ?? 1000
-    let output = try run("scale.py", ["\(members)"], [:], seconds: 300 + members / 10)
-    print(output)
-  }
-
-  @discardableResult
-  private func run(
-    _ script: String, _ arguments: [String], _ environment: [String: String], seconds: Int
-  ) throws -> String {
-    try Program.withTemporaryDirectory { directory in
-      let path = Program.repository.appending(path: "Tests/Interop/\(script)").path
-      let result = try Program.run(
-        Program.python, ["-B", path, Program.keyweave, directory.path] + arguments, environment: environment,
-        timeout: .seconds(seconds))
-      #expect(result.status == 0, "\(result.output)\(result.errors)")
-      return result.output
-    }
+    try playScript("scale", ["\(members)"], timeout: .seconds(300 + members / 10))
   }
 }

@@ -6,13 +6,7 @@ import Testing
 @Suite struct CrashTests {
   /// KILLS in the environment makes it longer: 1000 take about 15 minutes.
   @Test func noNonceIsUsedTwice() throws {
-    try Program.withTemporaryDirectory { directory in
-      let script = Program.repository.appending(path: "Tests/Interop/crash_counter.py").path
-      let kills = ProcessInfo.processInfo.environment["KILLS"].flatMap { Int($0) } ?? 110
-      let result = try Program.run(
-        Program.python, ["-B", script, Program.keyweave, directory.path], environment: ["KILLS": "\(kills)"],
-        timeout: .seconds(300 + 4 * kills))
-      #expect(result.status == 0, "\(result.output)\(result.errors)")
-    }
+    let kills = ProcessInfo.processInfo.environment["KILLS"].flatMap { Int($0) } ?? 110
+    try playScript("crash_counter", environment: ["KILLS": "\(kills)"], timeout: .seconds(300 + 4 * kills))
   }
 }

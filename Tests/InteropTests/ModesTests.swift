@@ -18,10 +18,6 @@ import Testing
   }
 
   @Test(arguments: cases) func mode(_ name: String) throws {
-    try Program.withTemporaryDirectory { directory in
-      let result = try Program.run(
-        Program.python, ["-B", Self.script, Program.keyweave, directory.path, name], timeout: .seconds(180))
-      #expect(result.status == 0, "\(result.output)\(result.errors)")
-    }
+    try playScript("modes", [name])
   }
 }

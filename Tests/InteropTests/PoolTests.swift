@@ -5,13 +5,7 @@ import Testing
 /// A pool of members behind routers that spread packets over them, an outside client, and what memory holds of a connection.
 @Suite(.serialized) struct PoolTests {
   private func run(_ script: String, _ arguments: String...) throws {
-    try Program.withTemporaryDirectory { directory in
-      let path = Program.repository.appending(path: "Tests/Interop/\(script).py").path
-      let result = try Program.run(
-        Program.python, ["-B", path, Program.keyweave, directory.path] + arguments, timeout: .seconds(300))
-      #expect(result.status == 0, "\(result.output)\(result.errors)")
-      print(result.output)
-    }
+    try playScript(script, arguments, timeout: .seconds(300))
   }
 
   /// Epochs' ends, a rotation, a dead member, removal, and no key of what is over. Without skipped time: `--real-time`.

@@ -20,12 +20,5 @@ import Testing
     }
   }
 
-  @Test func framesCountWhereTheyCameIn() throws {
-    try Program.withTemporaryDirectory { directory in
-      let script = Program.repository.appending(path: "Tests/Interop/start.py").path
-      let result = try Program.run(
-        Program.python, ["-B", script, Program.keyweave, directory.path], timeout: .seconds(120))
-      #expect(result.status == 0, "\(result.output)\(result.errors)")
-    }
-  }
+  @Test func framesCountWhereTheyCameIn() throws { try playScript("start", timeout: .seconds(120)) }
 }
