@@ -92,6 +92,9 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     }
   }
 
+  /// Ten times a second: a few keys may enter at once.
+  mutating func housekeep() { policy.refill() }
+
   @inline(__always) mutating func begin() {
     isLooking = policy.isLooking
     hits = 0

@@ -229,6 +229,8 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   @inline(never) private mutating func housekeep() {
     reassembler.expire()
     erasePastKeys()
+    opener.dataKeys.housekeep()
+    sealer.dataKeys.housekeep()
     // Tells the record's keeper how far this lcore is, also when nothing was sealed for a while.
     sealer.counter.begin()
     counters.set(.cacheHits, opener.dataKeys.hitCount &+ sealer.dataKeys.hitCount)

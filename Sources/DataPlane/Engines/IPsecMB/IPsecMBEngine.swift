@@ -9,7 +9,7 @@ package import Wire
 package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   package static let name = "ipsec-mb"
   package static var batchWidth: Int { 8 }
-  package var leastHits: Int { isVectorized ? 128 : 16 }
+  package var leastHits: Int { isVectorized ? 216 : 16 }
   package var mostCached: Int { isVectorized ? 512 : .max }
 
   private let manager: UnsafeMutablePointer<IMB_MGR>
