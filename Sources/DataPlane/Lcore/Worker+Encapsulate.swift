@@ -31,7 +31,7 @@ extension Worker {
     let peerIndex = sealing.pointee.firstPeer &+ FlowChoice.index(hash, below: sealing.pointee.peerCount)
     let place = sealCount
     encapsulate(item, sealing: index, port: port, peer: peerIndex, hash: hash)
-    if sealCount > place, sealing.pointee.spread == .flow { learn(place, item, sealing, port: port, hash: hash) }
+    if sealCount > place, sealing.pointee.spread == .flow { learn(place, item, sealing, port: port) }
   }
 
   /// What chooses peer, UDP source port and flow label.
@@ -142,14 +142,9 @@ extension Worker {
     mayFragment: Bool
   ) {
     if peer.pointee.isIPv4 {
-      // An identification matters only to packets that may be fragmented (RFC 6864).
       identification &+= 1
-      let first = 0x4500_0000 | UInt32(trafficClass) << 16 | UInt32(truncatingIfNeeded: length & 0xFFFF)
-      let second = mayFragment ? identification << 16 : UInt32(IPv4Header.dontFragment)
-      place.storeBytes(of: first.bigEndian, as: UInt32.self)
-      place.storeBytes(of: second.bigEndian, toByteOffset: IPv4Header.identificationOffset, as: UInt32.self)
-      let checksum = ~Checksum.fold(peer.pointee.checksumBase &+ UInt64(first) &+ UInt64(second))
-      place.storeBytes(of: checksum.bigEndian, toByteOffset: IPv4Header.checksumOffset, as: UInt16.self)
+      IPv4Fields(length: length, trafficClass: trafficClass, identification: mayFragment ? identification : nil)
+        .write(at: place, base: peer.pointee.checksumBase)
     } else {
       // The flow label spreads what has no ports (RFC 6438).
       let word = 0x6000_0000 | UInt32(trafficClass) << 20 | UInt32(truncatingIfNeeded: hash >> 44)
@@ -287,5 +282,26 @@ extension Worker {
     header.storeBytes(of: 0, toByteOffset: IPv4Header.checksumOffset, as: UInt16.self)
     header.store16(
       Int(Checksum.compute(UnsafeRawBufferPointer(start: header, count: length).bytes)), at: IPv4Header.checksumOffset)
+  }
+}
+
+/// What an outer IPv4 header's first two words say of one packet.
+struct IPv4Fields {
+  private let first: UInt32
+  private let second: UInt32
+
+  /// - Parameter identification: its low 16 bits; nothing for a packet that may not be fragmented, to which it does not matter
+  ///   (RFC 6864).
+  @inline(__always) init(length: Int, trafficClass: UInt8, identification: UInt32?) {
+    first = 0x4500_0000 | UInt32(trafficClass) << 16 | UInt32(truncatingIfNeeded: length & 0xFFFF)
+    second = identification.map { $0 << 16 } ?? UInt32(IPv4Header.dontFragment)
+  }
+
+  /// And the checksum, of which `base` is the sum of the header's other words.
+  @inline(__always) func write(at place: UnsafeMutableRawPointer, base: UInt64) {
+    place.storeBytes(of: first.bigEndian, as: UInt32.self)
+    place.storeBytes(of: second.bigEndian, toByteOffset: IPv4Header.identificationOffset, as: UInt32.self)
+    let checksum = ~Checksum.fold(base &+ UInt64(first) &+ UInt64(second))
+    place.storeBytes(of: checksum.bigEndian, toByteOffset: IPv4Header.checksumOffset, as: UInt16.self)
   }
 }

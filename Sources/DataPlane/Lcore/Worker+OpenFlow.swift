@@ -101,7 +101,7 @@ extension Worker {
         index &+= 1
       } else if item.pointee.isProxied {
         known[proxied] = known[index]
-        age(known[proxied])
+        age(known[proxied], isIPv4: item.pointee.isIPv4)
         counted &+= 1
         proxied &+= 1
         index &+= 1
@@ -153,6 +153,7 @@ extension Worker {
   ) {
     item.pointee.openWay = nil
     item.pointee.isProxied = false
+    item.pointee.isIPv4 = isIPv4
     let group = item.pointee.known.pointee.group.pointee.index
     item.pointee.group = group
     let available = item.pointee.payloadLength
@@ -178,7 +179,6 @@ extension Worker {
     {
       item.pointee.openWay = way
       item.pointee.length = length
-      item.pointee.isIPv4 = isIPv4
       return
     }
     guard view.isProxy else { return }

@@ -3,12 +3,9 @@ internal import Wire
 
 /// The way of a flow of clear packets that are sealed, as its packets so far went it (`Worker+Clear`).
 struct SealWay {
+  /// The first field, so that a pointer to the way is a pointer to it.
   var form: SealForm
-  /// The upper half of the flow's hash.
-  var hash: UInt32
   var peer: UnsafePointer<PeerEntry>
-  /// The next hop's MAC address as it stands in a frame: its first four octets, its last two.
-  var mac: (UInt32, UInt16)
   /// Octets of the largest packet that needs no fragments.
   var room: UInt16
   /// What `SealingEntry` says of the outer header's class.
@@ -16,8 +13,84 @@ struct SealWay {
   var addedClass: UInt8
   /// The proxy policy's place in the plan.
   var policy: UInt8
+  var headers: SealHeaders
 
   static var noPolicy: UInt8 { 0xFF }
+
+  @inline(__always)
+  static func headers(_ way: UnsafePointer<SealWay>) -> UnsafePointer<SealHeaders> {
+    (UnsafeRawPointer(way) + (MemoryLayout<SealWay>.offset(of: \.headers) ?? 0))
+      .assumingMemoryBound(to: SealHeaders.self)
+  }
+}
+
+/// What comes before a payload, from the Ethernet header to the security header, as the packets of a flow have it in common.
+struct SealHeaders {
+  /// The longest: a tagged frame's, 18; IPv6, 40; UDP, 8; security header, 128; in whole vectors of 16. The first field, so that
+  /// a pointer to the headers is a pointer to these octets.
+  private var octets: InlineArray<208, UInt8>
+  /// Octets to the IP header, to the security header and to the payload.
+  private let ip: UInt8
+  private let security: UInt8
+  private let length: UInt8
+  private let isIPv4: Bool
+  private let isUDP: Bool
+  /// IPv4: the sum of the header's last three words, to which a packet's first two are added. IPv6: the first word.
+  private let base: UInt32
+
+  /// Those that `Worker.writeHeaders` wrote to a frame for one of the packets.
+  init(_ frame: UnsafeRawPointer, to mac: MACAddress, peer: UnsafePointer<PeerEntry>, securityLength: Int) {
+    let ip = peer.pointee.etherLength
+    let count = peer.pointee.templateLength &+ securityLength
+    self.ip = UInt8(truncatingIfNeeded: ip)
+    security = UInt8(truncatingIfNeeded: peer.pointee.templateLength)
+    length = UInt8(truncatingIfNeeded: count)
+    isIPv4 = peer.pointee.isIPv4
+    isUDP = peer.pointee.carriage == .udp
+    base =
+      peer.pointee.isIPv4
+      ? UInt32(Checksum.fold(peer.pointee.checksumBase))
+      : UInt32(bigEndian: frame.loadUnaligned(fromByteOffset: ip, as: UInt32.self)) & 0xF00F_FFFF
+    octets = InlineArray(repeating: 0)
+    withUnsafeMutableBytes(of: &octets) { octets in
+      octets.copyMemory(from: UnsafeRawBufferPointer(start: frame, count: min(count, octets.count)))
+      octets.baseAddress?.store(mac)
+    }
+  }
+
+  /// Makes a frame of the IP packet that lies `payload` octets into the buffer's data: sets all but epoch and counter. Gives the
+  /// security header's place; nothing when the buffer is too small.
+  ///
+  /// By pointer, as the compiler would copy the value.
+  @inline(__always)
+  static func write(
+    _ headers: UnsafePointer<SealHeaders>, _ mbuf: Mbuf, payload: Int, payloadLength: Int, trafficClass: UInt8,
+    mayFragment: Bool, identification: inout UInt32
+  ) -> UnsafeMutableRawPointer? {
+    let count = Int(headers.pointee.length)
+    guard mbuf.reframe(from: payload, count: payloadLength, front: count, back: SecurityHeader.icvLength) else {
+      return nil
+    }
+    let frame = mbuf.data
+    let total = count &+ payloadLength &+ SecurityHeader.icvLength
+    frame.copyVectors(from: UnsafeRawPointer(headers), exactly: count)
+    let ip = Int(headers.pointee.ip)
+    let place = frame + ip
+    if headers.pointee.isIPv4 {
+      identification &+= 1
+      IPv4Fields(length: total &- ip, trafficClass: trafficClass, identification: mayFragment ? identification : nil)
+        .write(at: place, base: UInt64(headers.pointee.base))
+    } else {
+      place.storeBytes(of: (headers.pointee.base | UInt32(trafficClass) << 20).bigEndian, as: UInt32.self)
+      place.store16(total &- ip &- IPv6Header.length, at: IPv6Header.payloadLengthOffset)
+    }
+    let security = Int(headers.pointee.security)
+    if headers.pointee.isUDP {
+      let udp = security &- UDPHeader.length
+      frame.store16(total &- udp, at: udp &+ UDPHeader.lengthOffset)
+    }
+    return frame + security
+  }
 }
 
 /// A whole TCP or UDP packet without options or extension headers, as nearly all are: what to ask of one that belongs to a
@@ -97,32 +170,43 @@ extension Worker {
   /// Seals the packets of a burst whose flow is known. The others stay in `received`, in their order; gives their number.
   @inline(__always)
   mutating func sealKnown(_ count: Int, port: Int) -> Int {
+    let (knownCount, others) = noteKnown(count, port: port)
+    clock.end(.parse)
+    if knownCount > 0 { sealKnown(knownCount) }
+    return others
+  }
+
+  /// Notes those in `known`; gives their number, and that of the others. The loop is in here, as the compiler would call what is
+  /// in it for each packet.
+  @inline(never)
+  private mutating func noteKnown(_ count: Int, port: Int) -> (known: Int, others: Int) {
     let entry = view.ports + port
+    let origin = FlowOrigin.port(port)
     var others = 0
     var knownCount = 0
     for index in 0..<count {
       guard let mbuf = received[index] else { continue }
       if let l3 = entry.pointee.plainOffset(mbuf),
-        takeKnown(mbuf, l3: l3, origin: .port(port), at: knownCount)
+        PlainPacket.isIPv4(mbuf.data + l3)
+          ? noteKnown(mbuf, l3: l3, isIPv4: true, origin: origin, at: knownCount)
+          : noteKnown(mbuf, l3: l3, isIPv4: false, origin: origin, at: knownCount)
       {
-        age(known[knownCount])
         knownCount &+= 1
       } else {
         received[others] = mbuf
         others &+= 1
       }
     }
-    clock.end(.parse)
-    if knownCount > 0 { sealKnown(knownCount) }
-    return others
+    return (knownCount, others)
   }
 
-  /// Notes a packet in `known` if its flow is. Each family has its own code from here on.
   @inline(__always)
-  private func takeKnown(_ mbuf: Mbuf, l3: Int, origin: FlowOrigin, at place: Int) -> Bool {
-    PlainPacket.isIPv4(mbuf.data + l3)
-      ? takeKnown(mbuf, l3: l3, available: mbuf.length &- l3, isIPv4: true, origin: origin, at: place)
-      : takeKnown(mbuf, l3: l3, available: mbuf.length &- l3, isIPv4: false, origin: origin, at: place)
+  private func noteKnown(_ mbuf: Mbuf, l3: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int) -> Bool {
+    guard takeKnown(mbuf, l3: l3, available: mbuf.length &- l3, isIPv4: isIPv4, origin: origin, at: place) else {
+      return false
+    }
+    age(known[place], isIPv4: isIPv4)
+    return true
   }
 
   /// - Parameter available: octets from the IP header on.
@@ -141,38 +225,32 @@ extension Worker {
   /// One hop less, of a packet that has some. Before its headers are written, as the cipher's load of it has to wait until such
   /// small stores have reached the cache.
   @inline(__always)
-  func age(_ item: KnownSeal) {
-    let octets = item.mbuf.data + item.l3
-    var bytes = UnsafeMutableRawBufferPointer(start: octets, count: item.length).mutableBytes
-    if PlainPacket.isIPv4(octets) { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
+  func age(_ item: KnownSeal, isIPv4: Bool) {
+    var bytes = UnsafeMutableRawBufferPointer(start: item.mbuf.data + item.l3, count: item.length).mutableBytes
+    if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
   }
 
   /// Of the packets in `known`.
   @inline(__always)
   mutating func sealKnown(_ count: Int) {
-    for index in 0..<count { wrapKnown(known[index]) }
+    for index in 0..<count { wrapKnown(index) }
     clock.end(.header)
     finishKnown()
   }
 
   @inline(__always)
-  private mutating func wrapKnown(_ item: KnownSeal) {
-    let mbuf = item.mbuf
-    let way = item.way
-    let form = UnsafeMutableRawPointer(way).assumingMemoryBound(to: SealForm.self)
+  private mutating func wrapKnown(_ index: Int) {
+    let item = known + index
+    let way = item.pointee.way
     guard
-      let header = writeHeaders(
-        mbuf, payload: item.l3, payloadLength: item.length, prefix: 0, form: form, peer: way.pointee.peer,
-        hash: UInt64(way.pointee.hash) << 32,
-        trafficClass: item.trafficClass & way.pointee.keptClass | way.pointee.addedClass,
-        mayFragment: item.mayFragment)
-    else { return discard(mbuf, .noBuffer) }
-    let frame = mbuf.data
-    frame.storeBytes(of: way.pointee.mac.0, as: UInt32.self)
-    frame.storeBytes(of: way.pointee.mac.1, toByteOffset: 4, as: UInt16.self)
-    known[sealCount].mbuf = mbuf
-    known[sealCount].way = way
-    (sealItems + sealCount).initialize(to: SealItem(packet: header, payloadLength: item.length, form: form))
+      let header = SealHeaders.write(
+        SealWay.headers(way), item.pointee.mbuf, payload: item.pointee.l3, payloadLength: item.pointee.length,
+        trafficClass: item.pointee.trafficClass & way.pointee.keptClass | way.pointee.addedClass,
+        mayFragment: item.pointee.mayFragment, identification: &identification)
+    else { return discard(item.pointee.mbuf, .noBuffer) }
+    if sealCount < index { known[sealCount] = item.pointee }
+    let form = UnsafeMutableRawPointer(way).assumingMemoryBound(to: SealForm.self)
+    (sealItems + sealCount).initialize(to: SealItem(packet: header, payloadLength: item.pointee.length, form: form))
     sealCount &+= 1
   }
 
@@ -208,7 +286,7 @@ extension Worker {
   /// once its next hop is known.
   @inline(never)
   mutating func learn(
-    _ place: Int, _ item: UnsafePointer<ClearItem>, _ sealing: UnsafePointer<SealingEntry>, port: Int, hash: UInt64
+    _ place: Int, _ item: UnsafePointer<ClearItem>, _ sealing: UnsafePointer<SealingEntry>, port: Int
   ) {
     guard let origin = item.pointee.origin(port), item.pointee.policy < Int(SealWay.noPolicy) else { return }
     let form = forms[place]
@@ -223,12 +301,11 @@ extension Worker {
     sealFlows.enter(
       packet.id,
       SealWay(
-        form: form, hash: UInt32(truncatingIfNeeded: hash >> 32), peer: peer,
-        mac: (
-          UInt32(truncatingIfNeeded: mac.rawValue >> 16).bigEndian, UInt16(truncatingIfNeeded: mac.rawValue).bigEndian
-        ), room: UInt16(clamping: peer.pointee.mtu &- overhead),
+        form: form, peer: peer, room: UInt16(clamping: peer.pointee.mtu &- overhead),
         keptClass: sealing.pointee.keptClass, addedClass: sealing.pointee.addedClass,
-        policy: UInt8(truncatingIfNeeded: item.pointee.policy)))
+        policy: UInt8(truncatingIfNeeded: item.pointee.policy),
+        headers: SealHeaders(
+          pending[place].mbuf.data, to: mac, peer: peer, securityLength: form.template.pointee.length)))
   }
 }
 

@@ -306,7 +306,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   /// A frame that is ready but for its destination MAC address.
   @inline(__always) mutating func send(_ mbuf: Mbuf, port: Int, nextHop: IPAddress, etherLength: Int) {
     if let mac = neighbours.mac(of: nextHop, port: port) {
-      Self.store(mac, at: mbuf.data)
+      mbuf.data.store(mac)
       transmitter.send(mbuf, port: port)
     } else {
       sendUnresolved(mbuf, port: port, nextHop: nextHop, etherLength: etherLength)
@@ -316,7 +316,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   @inline(never) private func sendUnresolved(_ mbuf: Mbuf, port: Int, nextHop: IPAddress, etherLength: Int) {
     if view.ports[port].isCapture {
       // Locally administered, with the end of the IP address: nobody answers ARP in a file.
-      Self.store(MACAddress(rawValue: 0x0200_0000_0000 | nextHop.low & 0xFFFF_FFFF), at: mbuf.data)
+      mbuf.data.store(MACAddress(rawValue: 0x0200_0000_0000 | nextHop.low & 0xFFFF_FFFF))
       return transmitter.send(mbuf, port: port)
     }
     punt(
@@ -326,17 +326,12 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
         l3Offset: UInt16(truncatingIfNeeded: etherLength)))
   }
 
-  @inline(__always) static func store(_ mac: MACAddress, at place: UnsafeMutableRawPointer) {
-    place.storeBytes(of: UInt32(truncatingIfNeeded: mac.rawValue >> 16).bigEndian, as: UInt32.self)
-    place.storeBytes(of: UInt16(truncatingIfNeeded: mac.rawValue).bigEndian, toByteOffset: 4, as: UInt16.self)
-  }
-
   /// Writes destination (zero for now), source, tag and type; the frame's first octet is at `place`.
   @inline(__always) static func writeEthernet(
     _ port: UnsafePointer<PortEntry>, isIPv4: Bool, at place: UnsafeMutableRawPointer
   ) {
-    store(.zero, at: place)
-    store(port.pointee.mac, at: place + EthernetHeader.sourceOffset)
+    place.store(.zero)
+    (place + EthernetHeader.sourceOffset).store(port.pointee.mac)
     writeType(port, isIPv4: isIPv4, at: place + EthernetHeader.typeOffset)
   }
 
@@ -380,6 +375,11 @@ extension UnsafeMutableRawPointer {
     storeBytes(
       of: source.loadUnaligned(fromByteOffset: offset, as: SIMD16<UInt8>.self), toByteOffset: offset,
       as: SIMD16<UInt8>.self)
+  }
+
+  @inline(__always) func store(_ mac: MACAddress) {
+    storeBytes(of: UInt32(truncatingIfNeeded: mac.rawValue >> 16).bigEndian, as: UInt32.self)
+    storeBytes(of: UInt16(truncatingIfNeeded: mac.rawValue).bigEndian, toByteOffset: 4, as: UInt16.self)
   }
 
   @inline(__always) func store16(_ value: Int, at offset: Int) {
