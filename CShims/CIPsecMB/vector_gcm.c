@@ -16,6 +16,7 @@ enum {
   chunk_octets = 64 * chunk,
   group = vector_gcm_powers / 4,  // units that few powers serve
   pieces = 6,                     // of a unit's hashing
+  few_units = 5,                  // of a packet that is sealed without another's hashing meanwhile
 };
 
 typedef struct {
@@ -268,9 +269,9 @@ INLINE void crypt_chunk(state *s, int rounds, uint8_t *text, hashing h) {
   }
 }
 
+// The chunk before the first of these is encrypted, and not yet hashed.
 INLINE uint8_t *seal_chunks(state *s, int rounds, uint8_t *text, size_t chunks, bool few) {
-  crypt_chunk(s, rounds, text, no_hashing(rounds));
-  for (text += chunk_octets; chunks > 1; chunks -= 1, text += chunk_octets) {
+  for (; chunks > 0; chunks -= 1, text += chunk_octets) {
     FORGET(s->key);
     crypt_chunk(s, rounds, text, hashing_of(s, rounds, text - chunk_octets, few));
   }
@@ -366,27 +367,24 @@ INLINE void rest_piece(state *s, rest *r, hashing *h, int units, int piece) {
   }
 }
 
-// Sealing, the chunk before these units is hashed meanwhile if it still has to be; opening, these units but the last are.
+// Opening, these units but the last are hashed meanwhile.
 INLINE void rest_round(state *s, int rounds, int round, bool sealing, __m512i *stream, int units, rest *r, hashing *h) {
-  const int all = pieces * (sealing ? chunk : units - 1), slots = (rounds - 1) * units;
+  const int all = pieces * (units - 1), slots = (rounds - 1) * units;
   __m512i key = round_key(s, round);
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
     stream[i] = aes_round(stream[i], key);
     const int slot = (round - 1) * units + i, piece = slots < all ? slot : slot * all / slots;
-    if (slots >= all && (slot + 1) * all / slots == piece) continue;
-    if (!sealing) {
-      rest_piece(s, r, h, units, piece);
-    } else if (h->text != NULL) {
-      hash_piece(s, h, piece);
-    }
+    if (sealing || (slots >= all && (slot + 1) * all / slots == piece)) continue;
+    rest_piece(s, r, h, units, piece);
   }
 }
 
 // Returns E(J0), which makes a tag of the hash: the last unit has a lane for it.
 INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int units, __m128i first,
-                          __m128i lengths, bool done, hashing h) {
+                          __m128i lengths, bool done) {
   __m512i stream[chunk + 1];
+  hashing h = no_hashing(rounds);
   rest units_left = rest_of(s, text, length, units, lengths, done), *r = &units_left;
   __m512i key = round_key(s, 0);
 #pragma unroll
@@ -397,10 +395,6 @@ INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, siz
   }
 #define REST_ROUND(round) rest_round(s, rounds, round, sealing, stream, units, r, &h)
   EACH_ROUND(REST_ROUND);
-#pragma unroll
-  for (int piece = (rounds - 1) * units; piece < pieces * chunk; piece += 1) {
-    if (sealing && h.text != NULL) hash_piece(s, &h, piece);
-  }
   if (!sealing) hash_last_unit(s, r, reversed(_mm512_maskz_loadu_epi8(r->in_last, text + 64 * (units - 1))));
   key = round_key(s, rounds);
   FORGET(text);
@@ -424,26 +418,28 @@ INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, siz
   return block;
 }
 
-// At most so many units: twelve in one group, otherwise thirteen, as 753 to 767 octets leave no lane of twelve for E(J0).
+// At most so many units: thirteen, as 753 to 767 octets leave no lane of twelve for E(J0), or twelve where it is one group.
 INLINE __m128i crypt_rest_of(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int most, __m128i first,
-                             __m128i lengths, bool done, hashing h) {
-#define REST(units) crypt_rest(s, rounds, sealing, text, length, units, first, lengths, done, h)
+                             __m128i lengths, bool done) {
+#define REST(units) \
+  if (units <= most) return crypt_rest(s, rounds, sealing, text, length, units, first, lengths, done)
   switch ((length + 15) / 64) {
-    case 0: return REST(1);
-    case 1: return REST(2);
-    case 2: return REST(3);
-    case 3: return REST(4);
-    case 4: return REST(5);
-    case 5: return REST(6);
-    case 6: return REST(7);
-    case 7: return REST(8);
-    case 8: return REST(9);
-    case 9: return REST(10);
-    case 10: return REST(11);
-    case 11: return REST(12);
-    default: return most == 12 ? first : REST(13);
+    case 0: REST(1); break;
+    case 1: REST(2); break;
+    case 2: REST(3); break;
+    case 3: REST(4); break;
+    case 4: REST(5); break;
+    case 5: REST(6); break;
+    case 6: REST(7); break;
+    case 7: REST(8); break;
+    case 8: REST(9); break;
+    case 9: REST(10); break;
+    case 10: REST(11); break;
+    case 11: REST(12); break;
+    default: REST(13); break;
   }
 #undef REST
+  return first;
 }
 
 INLINE state begun(const uint8_t *key, size_t powers, __m128i first) {
@@ -491,12 +487,13 @@ INLINE void gcm_group(const uint8_t *key, int rounds, bool sealing, const void *
   __m512i factors = short_aad_factors(s, aad_blocks, aad_blocks + (length + 15) / 16 + 1);
   hash(s, with_last_lane(short_aad_blocks(aad, aad_length), lengths),
        with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1))));
-  write_tag(s, crypt_rest_of(s, rounds, sealing, text, length, 12, first, lengths, true, no_hashing(rounds)), tag);
+  const int most = sealing ? few_units : chunk;
+  write_tag(s, crypt_rest_of(s, rounds, sealing, text, length, most, first, lengths, true), tag);
 }
 
-// Any packet that is not.
-INLINE void gcm_groups(const uint8_t *key, size_t powers, int rounds, bool sealing, const void *nonce, const uint8_t *aad,
-                       size_t aad_length, uint8_t *text, size_t length, void *tag) {
+// Any packet that is not, when it is opened.
+INLINE void open_groups(const uint8_t *key, size_t powers, int rounds, const void *nonce, const uint8_t *aad,
+                        size_t aad_length, uint8_t *text, size_t length, void *tag) {
   __m128i first = first_counter(nonce), lengths = lengths_block(aad_length, length);
   state made = begun(key, powers, first), *s = &made;
   size_t aad_blocks = (aad_length + 15) / 16;
@@ -508,24 +505,12 @@ INLINE void gcm_groups(const uint8_t *key, size_t powers, int rounds, bool seali
   } else {
     hash_aad(s, aad, aad_length);
   }
-  __m128i block;
   size_t chunks = length / chunk_octets;
   length -= chunks * chunk_octets;
-  if (sealing && chunks > 0) {
-    text = s->few ? seal_chunks(s, rounds, text, chunks, true) : seal_chunks(s, rounds, text, chunks, false);
-    s->few = forgotten(s->few);
-    FORGET(s->key);
-    hashing h = hashing_of(s, rounds, text - chunk_octets, s->few);
-    block = crypt_rest_of(s, rounds, sealing, text, length, 13, first, lengths, false, h);
-  } else {
-    if (!sealing) {
-      text = s->few ? open_chunks(s, rounds, text, chunks, true) : open_chunks(s, rounds, text, chunks, false);
-    }
-    s->few = forgotten(s->few);
-    FORGET(s->key);
-    block = crypt_rest_of(s, rounds, sealing, text, length, 13, first, lengths, false, no_hashing(rounds));
-  }
-  write_tag(s, block, tag);
+  text = s->few ? open_chunks(s, rounds, text, chunks, true) : open_chunks(s, rounds, text, chunks, false);
+  s->few = forgotten(s->few);
+  FORGET(s->key);
+  write_tag(s, crypt_rest_of(s, rounds, false, text, length, 13, first, lengths, false), tag);
 }
 
 INLINE bool is_group(size_t powers, size_t aad_length, size_t length) {
@@ -533,24 +518,266 @@ INLINE bool is_group(size_t powers, size_t aad_length, size_t length) {
   return aad_length <= 48 && blocks <= (powers < vector_keys_most_powers ? 4 * group : 4 * chunk);
 }
 
+// MARK: Sealing a burst
+//
+// A packet is hashed while the next one is encrypted: its hash needs its whole text encrypted, and at the end of a packet alone
+// the AES pipes would have nothing to do, at its beginning those of the multiplications. So does a packet's first chunk.
+
+typedef vector_gcm_packet packet;
+
+INLINE void *tag_of(const packet *p) { return p->tag != NULL ? p->tag : (uint8_t *)p->text + p->length; }
+
+// What of a text is still to be hashed.
+typedef struct {
+  const uint8_t *text, *powers;
+  size_t units;  // whole ones; none are left of a chunk when its hash is in the carry
+  size_t left;   // blocks, with that of the lengths
+  size_t room;   // units left in the group
+} cursor;
+
+INLINE size_t most_units(const state *s) { return s->few ? group : chunk; }
+
+INLINE void begin_group(const state *s, cursor *c) {
+  c->room = most_units(s);
+  c->powers = power(s, c->left < 4 * c->room ? c->left : 4 * c->room);
+}
+
+// To the unit after this one.
+INLINE void next_unit_of(state *s, cursor *c) {
+  c->text += 64;
+  c->powers += 64;
+  c->left -= 4;
+  c->room -= 1;
+  if (c->room > 0) return;
+  end_group(s);
+  begin_group(s, c);
+}
+
+INLINE void hash_unit_of(state *s, cursor *c, __m512i blocks) {
+  hash(s, carried(s, reversed(blocks)), _mm512_loadu_si512(c->powers));
+  next_unit_of(s, c);
+}
+
+// One of AES's rounds, and between its instructions those that hash a unit.
+INLINE void round_with_unit(state *s, cursor *c, hashing *h, __m512i key, __m512i *stream, int units) {
+#pragma unroll
+  for (int i = 0; i < units; i += 1) {
+    stream[i] = aes_round(stream[i], key);
+#pragma unroll
+    for (int piece = i * pieces / units; piece < (i + 1) * pieces / units; piece += 1) {
+      if (piece == 0) {
+        h->blocks = load(c->text);
+        h->factors = load(c->powers);
+      } else if (piece == 1) {
+        h->blocks = carried(s, reversed(h->blocks));
+        SETTLE(h->blocks);
+      } else {
+        multiply_piece(s, h, piece);
+      }
+    }
+  }
+  next_unit_of(s, c);
+  c->units -= 1;
+}
+
+INLINE __m512i key_at(const uint8_t *key) {
+  __m512i value;
+  __asm__ volatile("vbroadcasti32x4 %1, %0" : "=v"(value) : "m"(*(const __m128i *)key));
+  return value;
+}
+
+// A loop over the rounds, so that one code serves however many units are to be hashed. `ends`: the text ends here, which gives
+// E(J0); otherwise these are whole units.
+INLINE __m128i crypt_units(state *s, cursor *c, int rounds, const uint8_t *key, __m512i counter, __m128i first,
+                           uint8_t *text, size_t length, int units, bool ends) {
+  __m512i stream[chunk + 1], round = key_at(key);
+  hashing h = no_hashing(rounds);
+#pragma unroll
+  for (int i = 0; i < units; i += 1) {
+    stream[i] = counters(counter, i);
+    if (ends && i == units - 1) stream[i] = with_last_lane(stream[i], first);
+    stream[i] = _mm512_xor_si512(_mm512_shuffle_epi8(stream[i], COUNTER_LAST), round);
+    SETTLE(stream[i]);
+  }
+  const uint8_t *last = key + 16 * rounds;
+  key += 16;
+#pragma clang loop unroll(disable)
+  for (; c->units > 0 && key != last; key += 16) round_with_unit(s, c, &h, key_at(key), stream, units);
+#pragma clang loop unroll(disable)
+  for (; key != last; key += 16) {
+    round = key_at(key);
+#pragma unroll
+    for (int i = 0; i < units; i += 1) stream[i] = aes_round(stream[i], round);
+  }
+  round = key_at(key);
+#pragma unroll
+  for (int i = 0; i < units; i += 1) {
+    uint8_t *place = text + 64 * i;
+    size_t octets = length - 64 * (size_t)i;
+    // Of the two units that may not be whole the last never is, and the other nearly always.
+    if (!ends || i < units - 2 || (i == units - 2 && __builtin_expect(octets >= 64, 1))) {
+      store(place, last_aes_round(stream[i], _mm512_xor_si512(round, load(place))));
+    } else if (i < units - 1 || (length > 64 * (size_t)i && length % 64 > 0)) {
+      __mmask64 mask = first_octets(octets);
+      stream[i] = last_aes_round(stream[i], _mm512_xor_si512(round, _mm512_maskz_loadu_epi8(mask, place)));
+      _mm512_mask_storeu_epi8(place, mask, stream[i]);
+    } else {
+      stream[i] = last_aes_round(stream[i], round);
+    }
+  }
+  return ends ? _mm512_extracti32x4_epi32(stream[units - 1], 3) : first;
+}
+
+INLINE __m128i crypt_end(state *s, cursor *c, int rounds, const uint8_t *key, __m512i counter, __m128i first,
+                         uint8_t *text, size_t length) {
+#define END(units) crypt_units(s, c, rounds, key, counter, first, text, length, units, true)
+  switch ((length + 15) / 64) {
+    case 0: return END(1);
+    case 1: return END(2);
+    case 2: return END(3);
+    case 3: return END(4);
+    case 4: return END(5);
+    case 5: return END(6);
+    case 6: return END(7);
+    case 7: return END(8);
+    case 8: return END(9);
+    case 9: return END(10);
+    case 10: return END(11);
+    case 11: return END(12);
+    default: return END(13);
+  }
+#undef END
+}
+
+// A packet that is encrypted: E(J0), what of its text is not yet hashed, and the hash of what came before that.
+typedef struct {
+  const packet *packet;  // NULL: there is none
+  const uint8_t *text;
+  __m128i block;
+  __m512i carry;
+} sealed;
+
+// Begins to hash: AAD, if the text is whole.
+INLINE cursor begin_hashing(state *s, const sealed *p) {
+  const packet *of = p->packet;
+  if (of == NULL) return (cursor){.units = 0};
+  size_t length = of->length - (size_t)(p->text - (const uint8_t *)of->text), aad_blocks = (of->aad_length + 15) / 16;
+  s->key = of->key;
+  s->few = of->powers < vector_keys_most_powers;
+  s->carry = p->carry;
+  cursor c = {.text = p->text, .units = length / 64, .left = (length + 15) / 16 + 1};
+  if (p->text != of->text || aad_blocks > 3) {
+    if (p->text == of->text) hash_aad(s, of->aad, of->aad_length);
+    begin_group(s, &c);
+    return c;
+  }
+  // AAD is the first unit of a group.
+  size_t most = 4 * (most_units(s) - 1) + aad_blocks, now = aad_blocks + c.left < most ? aad_blocks + c.left : most;
+  hash(s, short_aad_blocks(of->aad, of->aad_length), short_aad_factors(s, aad_blocks, now));
+  c.room = most_units(s) - 1;
+  c.powers = power(s, now - aad_blocks);
+  return c;
+}
+
+// Ends it: what is left of the text, and the lengths.
+INLINE void end_hashing(state *s, cursor *c, const sealed *p) {
+  const packet *of = p->packet;
+  if (of == NULL) return;
+#pragma clang loop unroll(disable)
+  for (; __builtin_expect(c->units > 0, 0); c->units -= 1) hash_unit_of(s, c, _mm512_loadu_si512(c->text));
+  size_t octets = of->length - (size_t)(c->text - (const uint8_t *)of->text);
+  if (__builtin_expect(octets > 48, 0)) {
+    hash_unit_of(s, c, _mm512_maskz_loadu_epi8(first_octets(octets), c->text));
+    octets = 0;
+  }
+  __m512i blocks = _mm512_setzero_si512();
+  if (octets > 0) blocks = reversed(_mm512_maskz_loadu_epi8(first_octets(octets), c->text));
+  // Without text there is the carry.
+  __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(octets > 0 ? (octets + 15) / 16 : 1), c->powers);
+  blocks = with_last_lane(carried(s, blocks), lengths_block(of->aad_length, of->length));
+  hash(s, blocks, with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1))));
+  write_tag(s, p->block, tag_of(of));
+}
+
+// A packet of a chunk or more, while `before` is hashed.
+INLINE sealed seal_chunked(const packet *now, int rounds, sealed before) {
+  __m128i first = first_counter(now->nonce);
+  state made = begun(now->key, now->powers, first), hashed = made, *s = &made;
+  uint8_t *text = now->text;
+  cursor c = begin_hashing(&hashed, &before);
+  crypt_units(&hashed, &c, rounds, now->key, s->counter, first, text, chunk_octets, chunk, false);
+  end_hashing(&hashed, &c, &before);
+  s->counter = counters(s->counter, chunk);
+  hash_aad(s, now->aad, now->aad_length);
+  size_t chunks = now->length / chunk_octets - 1;
+  text += chunk_octets;
+  text = s->few ? seal_chunks(s, rounds, text, chunks, true) : seal_chunks(s, rounds, text, chunks, false);
+  s->few = forgotten(s->few);
+  FORGET(s->key);
+  size_t length = now->length % chunk_octets;
+  // Of the last chunk there are no lengths to come.
+  c = (cursor){.text = text - chunk_octets, .units = chunk, .left = 4 * chunk};
+  begin_group(s, &c);
+  __m512i counter = s->counter;
+  __m128i block = crypt_end(s, &c, rounds, now->key, counter, first, text, length);
+#pragma clang loop unroll(disable)
+  for (; c.units > 0; c.units -= 1) hash_unit_of(s, &c, _mm512_loadu_si512(c.text));
+  return (sealed){.packet = now, .text = text, .block = block, .carry = s->carry};
+}
+
+INLINE sealed seal_unchunked(const packet *now, int rounds, sealed before) {
+  __m128i first = first_counter(now->nonce);
+  state made = begun(now->key, now->powers, first), hashed = made;
+  cursor c = begin_hashing(&hashed, &before);
+  __m128i block = crypt_end(&hashed, &c, rounds, now->key, made.counter, first, now->text, now->length);
+  end_hashing(&hashed, &c, &before);
+  return (sealed){.packet = now, .text = now->text, .block = block, .carry = _mm512_setzero_si512()};
+}
+
+INLINE void seal_burst(const packet *packets, size_t stride, size_t count, int rounds) {
+  sealed before = {.packet = NULL, .block = _mm_setzero_si128(), .carry = _mm512_setzero_si512()};
+  for (; count > 0; count -= 1) {
+    const packet *now = packets;
+    packets = (const packet *)((const uint8_t *)packets + stride);
+    if (is_group(now->powers, now->aad_length, now->length) && now->length < 64 * few_units - 15) {
+      gcm_group(now->key, rounds, true, now->nonce, now->aad, now->aad_length, now->text, now->length, tag_of(now));
+    } else if (now->length >= chunk_octets) {
+      before = seal_chunked(now, rounds, before);
+    } else {
+      before = seal_unchunked(now, rounds, before);
+    }
+  }
+  state s = begun(NULL, 0, before.block);
+  cursor c = begin_hashing(&s, &before);
+  end_hashing(&s, &c, &before);
+}
+
+VECTOR void vector_gcm_seal_256(const packet *packets, size_t stride, size_t count) {
+  seal_burst(packets, stride, count, 14);
+}
+
+VECTOR void vector_gcm_seal_128(const packet *packets, size_t stride, size_t count) {
+  seal_burst(packets, stride, count, 10);
+}
+
+// MARK: Opening
+
 // Short packets' code apart, so that it need not save registers of the caller.
-#define DEFINE(name, rounds, sealing)                                                                                \
+#define DEFINE(name, rounds)                                                                                           \
   static __attribute__((noinline)) VECTOR void name##_groups(const void *key, size_t powers, const void *nonce,       \
                                                              const void *aad, size_t aad_length, void *text,          \
                                                              size_t length, void *tag) {                              \
-    gcm_groups(key, powers, rounds, sealing, nonce, aad, aad_length, text, length, tag);                              \
+    open_groups(key, powers, rounds, nonce, aad, aad_length, text, length, tag);                                      \
   }                                                                                                                   \
   VECTOR void name(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length, void *text, \
                    size_t length, void *tag) {                                                                        \
     if (is_group(powers, aad_length, length)) {                                                                       \
-      gcm_group(key, rounds, sealing, nonce, aad, aad_length, text, length, tag);                                     \
+      gcm_group(key, rounds, false, nonce, aad, aad_length, text, length, tag);                                       \
     } else {                                                                                                          \
       name##_groups(key, powers, nonce, aad, aad_length, text, length, tag);                                          \
     }                                                                                                                 \
   }
-DEFINE(vector_gcm_seal_256, 14, true)
-DEFINE(vector_gcm_seal_128, 10, true)
-DEFINE(vector_gcm_open_256, 14, false)
-DEFINE(vector_gcm_open_128, 10, false)
+DEFINE(vector_gcm_open_256, 14)
+DEFINE(vector_gcm_open_128, 10)
 
 #endif

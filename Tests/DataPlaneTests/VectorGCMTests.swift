@@ -55,19 +55,46 @@
         for (length, aadLength) in [(0, 0), (63, 12), (320, 192), (321, 108), (9600, 180), (1, 777), (1000, 1148)] {
           for isSealing in [true, false] {
             for place in length > 0 ? [-1, 0, length - 1] : [-1] {
-              let keyPath = isSealing ? \Candidate.seal : \Candidate.open
               var candidate = own
               let hasAll = length % 3 == 0
-              candidate[keyPath: keyPath] = {
-                own[keyPath: keyPath]($0, $1, $2, $3, $4, $5, $6, $7)
-                guard $1 == suite, $5 == length, $3 == aadLength, ($7 == VectorGCM.mostPowers) == hasAll else { return }
-                flip(place < 0 ? $6 + 15 : $4 + place)
+              @Sendable func spoil(_ text: UnsafeMutableRawPointer, _ tag: UnsafeMutableRawPointer) {
+                flip(place < 0 ? tag + 15 : text + place)
+              }
+              if isSealing {
+                candidate.seal = { thisSuite, packets, count in
+                  own.seal(thisSuite, packets, count)
+                  for index in 0..<count where thisSuite == suite {
+                    let packet = packets[index]
+                    guard packet.length == length, packet.aadLength == aadLength,
+                      (packet.note == UInt64(VectorGCM.mostPowers)) == hasAll
+                    else { continue }
+                    spoil(packet.text, packet.placeOfTag)
+                  }
+                }
+              } else {
+                candidate.open = {
+                  own.open($0, $1, $2, $3, $4, $5, $6, $7)
+                  guard $1 == suite, $5 == length, $3 == aadLength, ($7 == VectorGCM.mostPowers) == hasAll else {
+                    return
+                  }
+                  spoil($4, $6)
+                }
               }
               #expect(
                 VectorGCM.trial(candidate) == .differs("\(name) of \(length) octets with \(aadLength) of AAD"),
                 "\(isSealing ? "sealing" : "opening") at \(place)")
             }
           }
+        }
+        // What is wrong only where another length came before.
+        for (one, other) in [(305, 60), (512, 1420), (1536, 700)] {
+          var candidate = own
+          candidate.seal = { thisSuite, packets, count in
+            own.seal(thisSuite, packets, count)
+            guard thisSuite == suite, count == 2, packets[0].length == one, packets[1].length == other else { return }
+            flip(packets[0].placeOfTag)
+          }
+          #expect(VectorGCM.trial(candidate) == .differs("\(name) of \(one) octets and then \(other)"))
         }
       }
       for count in [1, 15, 16, 64, 129] {

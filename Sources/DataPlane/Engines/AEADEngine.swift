@@ -64,6 +64,9 @@ package protocol AEADEngine: KeyPrimitives {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer)
 
+  /// The same for count packets, of which each is `stride` octets after the one before.
+  func seal(_ packets: UnsafeMutableRawPointer, stride: Int, count: Int, suite: Suite)
+
   /// Decrypts length octets at text in place; false if the tag is not the right one or the slot has no key of this suite.
   ///
   /// After false the text is garbage or partly decrypted: the packet must be dropped.
@@ -95,6 +98,50 @@ extension AEADEngine {
   package func eraseBatch(_ slots: UnsafeMutableRawPointer, count: Int, mostBlocks _: Int) {
     for index in 0..<count { eraseSlot(slots + index &* slotSize) }
   }
+
+  @inline(__always)
+  package func seal(_ packets: UnsafeMutableRawPointer, stride: Int, count: Int, suite: Suite) {
+    for index in 0..<count {
+      let packet = (packets + index &* stride).assumingMemoryBound(to: PacketToSeal.self)
+      withUnsafeBytes(of: &packet.pointee.nonce) { nonce in
+        guard let nonce = nonce.baseAddress else { return }
+        seal(
+          packet.pointee.slot, suite: suite, nonce: nonce, aad: packet.pointee.aad,
+          aadLength: Int(packet.pointee.aadLength), text: packet.pointee.text, length: Int(packet.pointee.length),
+          tag: packet.pointee.placeOfTag)
+      }
+    }
+  }
+}
+
+/// One packet of a burst that is sealed.
+package struct PacketToSeal {
+  package var slot: UnsafeMutableRawPointer
+  package var aad: UnsafeRawPointer
+  package var text: UnsafeMutableRawPointer
+  /// Nothing: right behind the text.
+  package var tag: UnsafeMutableRawPointer?
+  package var nonce: Nonce
+  package var aadLength: Int32
+  package var length: Int32
+  /// The engine's own.
+  package var note: UInt64 = 0
+
+  @inline(__always)
+  package init(
+    slot: UnsafeMutableRawPointer, nonce: Nonce, aad: UnsafeRawPointer, aadLength: Int, text: UnsafeMutableRawPointer,
+    length: Int, tag: UnsafeMutableRawPointer? = nil
+  ) {
+    self.slot = slot
+    self.aad = aad
+    self.text = text
+    self.tag = tag
+    self.nonce = nonce
+    self.aadLength = Int32(truncatingIfNeeded: aadLength)
+    self.length = Int32(truncatingIfNeeded: length)
+  }
+
+  package var placeOfTag: UnsafeMutableRawPointer { @inline(__always) get { tag ?? text + Int(length) } }
 }
 
 /// The packet that a key is for.
@@ -138,6 +185,10 @@ struct SlotMark {
   /// Whether the key is whole, and serves any packet in any way.
   @inline(__always)
   var servesAnything: Bool { rawValue &>> 8 == UInt64(truncatingIfNeeded: Self.anyBlocks) }
+
+  /// The same in one comparison, for a whole key of this suite.
+  @inline(__always)
+  func servesAny(_ suite: Suite) -> Bool { rawValue == Self.holds(suite).rawValue }
 
   @inline(__always)
   func serves(_ suite: Suite, text: Int, aad: Int) -> Bool {

@@ -33,6 +33,9 @@ struct FloorEngine: AEADEngine {
   ) {}
 
   @inline(__always)
+  func seal(_: UnsafeMutableRawPointer, stride _: Int, count _: Int, suite _: Suite) {}
+
+  @inline(__always)
   func open(
     _: UnsafeMutableRawPointer, suite _: Suite, nonce _: UnsafeRawPointer, aad _: UnsafeRawPointer, aadLength _: Int,
     text _: UnsafeMutableRawPointer, length _: Int, tag _: UnsafeRawPointer

@@ -33,8 +33,9 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
   private let uses: UnsafeMutablePointer<KeyUse>
 
   private var isLooking = true
-  private var hits = 0
-  private var misses = 0
+  /// Of the burst: packets that need keys, and those of them whose keys are not in the cache.
+  private var packets = 0
+  private(set) var misses = 0
   /// The misses that the batch holds.
   private var expanded = 0..<0
   /// The most slots of the batch that were in use, and the most blocks that a key of the burst is for.
@@ -97,7 +98,6 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
 
   @inline(__always) mutating func begin() {
     isLooking = policy.isLooking
-    hits = 0
     misses = 0
     expanded = 0..<0
     widest = 0
@@ -105,27 +105,28 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     candidate = -1
   }
 
-  /// Whether the key that a flow's last packet had is still there, which makes `request` needless.
-  @inline(__always) mutating func recall(_ index: Int, _ memo: KeyMemo, epoch: UInt16) -> Bool {
-    guard isLooking, memo.version == cache.version, memo.epoch == epoch else { return false }
+  /// The key that a flow's last packet had, if it is still there, which makes `request` needless.
+  @inline(__always)
+  func recall(_ index: Int, _ memo: KeyMemo, epoch: UInt16) -> UnsafeMutableRawPointer? {
+    guard isLooking, memo.version == cache.version, memo.epoch == epoch else { return nil }
     found[index] = memo.slot
-    hits &+= 1
-    return true
+    return memo.slot
   }
 
   /// - Parameters:
   ///   - text: octets that will be sealed or opened.
   ///   - aad: octets that will only be authenticated.
   ///   - memo: notes the key, if it is cached.
+  /// - Returns: the key, if it is cached.
+  @discardableResult
   @inline(__always) mutating func request(
     _ index: Int, _ request: DataKeyRequest, master: MasterKey, text: Int, aad: Int,
     memo: UnsafeMutablePointer<KeyMemo>? = nil
-  ) {
+  ) -> UnsafeMutableRawPointer? {
     if isLooking, let slot = cache.find(DataKeyTag(serial: master.serial, request: request)) {
       found[index] = slot
-      hits &+= 1
       memo?.pointee = KeyMemo(slot: slot, version: cache.version, epoch: request.epoch)
-      return
+      return slot
     }
     found[index] = nil
     places[index] = misses
@@ -135,11 +136,15 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
     (uses + misses).initialize(to: use)
     mostBlocks = max(mostBlocks, use.blocks)
     misses &+= 1
+    return nil
   }
 
   /// Derives the missing keys, in one call per run of packets under the same master key: nearly always one for all.
-  @inline(__always) mutating func resolve() {
-    hitCount &+= hits
+  ///
+  /// - Parameter packets: those of the burst that need keys.
+  @inline(__always) mutating func resolve(packets: Int) {
+    self.packets = packets
+    hitCount &+= packets &- misses
     missCount &+= misses
     var first = 0
     while first < misses {
@@ -151,6 +156,12 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
       first = end
     }
   }
+
+  /// Whether a packet's key is not in the cache.
+  @inline(__always) func isMissing(_ index: Int) -> Bool { found[index] == nil }
+
+  /// Whether a missing key is expanded, so that `slot` leaves those of other packets where they are.
+  @inline(__always) func isExpanded(_ index: Int) -> Bool { expanded.contains(places[index]) }
 
   /// The expanded key of a packet, for its AEAD call only.
   @inline(__always) mutating func slot(_ index: Int) -> UnsafeMutableRawPointer {
@@ -175,7 +186,7 @@ struct DataKeys<Engine: AEADEngine>: ~Copyable {
 
   /// After the burst's last packet: derived keys do not outlive it, unless in the cache.
   @inline(__always) mutating func end() {
-    if policy.endBurst(packets: hits &+ misses, hits: hits), candidate >= 0 { keepCandidate() }
+    if policy.endBurst(packets: packets, hits: packets &- misses), candidate >= 0 { keepCandidate() }
     if misses > 0 { eraseOctets(derived.base, count: misses &* KeyDerivation.keySize) }
     engine.eraseBatch(batch.base, count: widest, mostBlocks: mostBlocks)
   }

@@ -119,7 +119,7 @@ extension Opener {
     item.pointee.clear = clear
     let isSameSender =
       known.pointee.sender.id == id && (variant.context != .sourceAddress || known.pointee.sender.source == source)
-    if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) { return true }
+    if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) != nil { return true }
     if !isSameSender { known.pointee.sender = KnownFrame.Sender(id: id, source: source) }
     dataKeys.request(
       place, DataKeyRequest(variant: variant, id: id, epoch: epoch, source: source), master: known.pointee.master,

@@ -148,11 +148,13 @@ struct Opener<Engine: AEADEngine>: ~Copyable {
   ) {
     dataKeys.begin()
     named = nil
+    var wanted = 0
     for index in 0..<count {
       items[index].drop = check(
         items + index, place: index, keys: keys, board: board, connections: connections, replay: replay)
+      if items[index].drop == nil { wanted &+= 1 }
     }
-    dataKeys.resolve()
+    dataKeys.resolve(packets: wanted)
     for index in 0..<count where items[index].drop == nil {
       let item = items + index
       if !verify(item, slot: dataKeys.slot(index)) {

@@ -11,6 +11,9 @@ struct SealForm {
   var key = KeyMemo()
   /// The security header's first four octets as a number, which has both offsets.
   var word: UInt32
+  /// Octets of payload in clear, and of AAD.
+  let clear: UInt16
+  let aadLength: UInt16
 
   init(template: UnsafePointer<SealTemplate>, source: IPAddress, coffset: UInt8, ioffset: UInt8) {
     self.template = template
@@ -20,20 +23,57 @@ struct SealForm {
     word = SecurityHeader.firstWord(
       length: template.pointee.length, variant: header.variant, reserve: header.reserve, coffset: coffset,
       ioffset: ioffset)
+    let offsets = PayloadOffsets(coffset: coffset, ioffset: ioffset)
+    clear = UInt16(truncatingIfNeeded: offsets.clear)
+    aadLength = UInt16(truncatingIfNeeded: template.pointee.length &+ offsets.covered)
   }
-
-  var offsets: PayloadOffsets { @inline(__always) get { PayloadOffsets(word: word) } }
 }
 
 /// One packet on its way through `Sealer`: the security header stands ready but for epoch and counter, the payload follows it,
 /// and sixteen octets after the payload are free for the ICV.
 struct SealItem {
-  var packet: UnsafeMutableRawPointer
-  var payloadLength: Int
-  var form: UnsafeMutablePointer<SealForm>
-  /// Epoch and Counter, as the header's last eight octets have them.
-  var sequence: UInt64 = 0
-  var drop: DropReason?
+  /// The first field, as engines take a burst of them. Slot and nonce are the sealer's to set.
+  fileprivate var call: PacketToSeal
+  fileprivate(set) var form: UnsafeMutablePointer<SealForm>
+  fileprivate var drop: DropReason?
+
+  /// Memory for the items of a burst.
+  static func allocate(capacity: Int) -> UnsafeMutablePointer<SealItem> {
+    let items = UnsafeMutablePointer<SealItem>.allocateLines(capacity: capacity)
+    let place = UnsafeMutableRawPointer(items)
+    items.initialize(
+      repeating: SealItem(
+        call: PacketToSeal(
+          slot: place, nonce: Nonce(id: 0, sequence: 0), aad: place, aadLength: 0, text: place, length: 0),
+        form: place.assumingMemoryBound(to: SealForm.self)), count: capacity)
+    return items
+  }
+
+  /// Another packet takes the place of one that was sealed. What the sealer sets stays: every store counts.
+  ///
+  /// - Parameter packet: the security header's first octet.
+  @inline(__always)
+  mutating func take(_ packet: UnsafeMutableRawPointer, payloadLength: Int, form: UnsafeMutablePointer<SealForm>) {
+    let clear = Int(form.pointee.clear)
+    call.aad = UnsafeRawPointer(packet)
+    call.text = packet + (form.pointee.template.pointee.length &+ clear)
+    call.aadLength = Int32(form.pointee.aadLength)
+    call.length = Int32(truncatingIfNeeded: payloadLength &- clear)
+    self.form = form
+  }
+
+  /// The security header's first octet, until the packet is sealed.
+  var packet: UnsafeMutableRawPointer { @inline(__always) get { UnsafeMutableRawPointer(mutating: call.aad) } }
+
+  fileprivate var suite: Suite { @inline(__always) get { form.pointee.template.pointee.header.variant.suite } }
+
+  /// Why the packet was not sealed, if it was not.
+  @inline(__always)
+  mutating func takeDrop() -> DropReason? {
+    guard let drop else { return nil }
+    self.drop = nil
+    return drop
+  }
 }
 
 /// Seals bursts of packets. Wire format, sections 1 to 4:
@@ -44,12 +84,14 @@ struct SealItem {
 struct Sealer<Engine: AEADEngine>: ~Copyable {
   var dataKeys: DataKeys<Engine>
   var counter: SealingCounter
+  /// For each packet of a burst, AAD that is not in one piece.
   private let aad: UnsafeMutableRawPointer
+  private static var aadCapacity: Int { SecurityHeader.maximumLength + 255 * 4 }
 
   init(dataKeys: consuming DataKeys<Engine>, counter: SealingCounter) {
     self.dataKeys = dataKeys
     self.counter = counter
-    aad = .allocateLines(byteCount: SecurityHeader.maximumLength + 255 * 4)
+    aad = .allocateLines(byteCount: DataKeys<Engine>.width * Self.aadCapacity)
   }
 
   deinit { aad.deallocate() }
@@ -64,9 +106,15 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     // Packets of one burst that have a period in common have the epoch in common. No group has the period 0.
     var period: UInt32 = 0
     var current: UInt16?
+    var dropped = 0
+    // Bits in which packets' variants differ from the first one's.
+    var differences: UInt8 = 0
+    let variant = items.pointee.form.pointee.template.pointee.header.variant.rawValue
     for index in 0..<count {
-      let form = items[index].form
+      let item = items + index
+      let form = item.pointee.form
       let template = form.pointee.template
+      differences |= template.pointee.header.variant.rawValue ^ variant
       if template.pointee.epochPeriod != period {
         period = template.pointee.epochPeriod
         current = board.sealEpoch(period: period).map { Epoch.onWire($0) }
@@ -74,32 +122,72 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
       guard let epoch = current, !template.pointee.isGranted || isGranted(template, epoch),
         let number = counter.next(member: template.pointee.member)
       else {
-        items[index].drop = .counterExhausted
+        item.pointee.drop = .counterExhausted
+        dropped &+= 1
         continue
       }
       let length = template.pointee.length
       let sequence = SecurityHeader.sequenceWord(epoch: epoch, counter: number)
-      items[index].sequence = sequence
-      items[index].packet.storeBytes(
+      item.pointee.packet.storeBytes(
         of: sequence.bigEndian, toByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self)
-      if dataKeys.recall(index, form.pointee.key, epoch: epoch) { continue }
-      let offsets = form.pointee.offsets
-      dataKeys.request(
-        index,
-        DataKeyRequest(
-          variant: template.pointee.header.variant, id: form.pointee.id, epoch: epoch, source: form.pointee.source),
-        master: template.pointee.master, text: items[index].payloadLength &- offsets.clear,
-        aad: length &+ offsets.covered, memo: &form.pointee.key)
+      item.pointee.call.nonce = Nonce(id: form.pointee.id, sequence: sequence)
+      if form.pointee.word & 0xF > 0 {
+        item.pointee.call.aad = PayloadOffsets(word: form.pointee.word).protected(
+          of: item.pointee.packet, headerLength: length, scratch: aad + index &* Self.aadCapacity)
+      }
+      if let slot = dataKeys.recall(index, form.pointee.key, epoch: epoch)
+        ?? dataKeys.request(
+          index,
+          DataKeyRequest(
+            variant: template.pointee.header.variant, id: form.pointee.id, epoch: epoch, source: form.pointee.source),
+          master: template.pointee.master, text: Int(item.pointee.call.length), aad: Int(item.pointee.call.aadLength),
+          memo: &form.pointee.key)
+      {
+        item.pointee.call.slot = slot
+      }
     }
-    dataKeys.resolve()
+    dataKeys.resolve(packets: count &- dropped)
     clock.end(.keys)
-    for index in 0..<count where items[index].drop == nil {
-      protect(items + index, slot: dataKeys.slot(index))
-      // A key for sending needs no proof from a packet before it may stay.
-      dataKeys.keep(index)
+    if dataKeys.misses | dropped | Int(differences) == 0 {
+      encrypt(items, count)
+    } else {
+      encryptRuns(items, count)
     }
     dataKeys.end()
     clock.end(.cipher)
+  }
+
+  /// Packets that differ in their suites, that have no keys yet, or that were dropped among others.
+  @inline(never)
+  private mutating func encryptRuns(_ items: UnsafeMutablePointer<SealItem>, _ count: Int) {
+    var first = 0
+    for index in 0..<count {
+      let item = items + index
+      guard item.pointee.drop == nil else {
+        encrypt(items + first, index &- first)
+        first = index &+ 1
+        continue
+      }
+      let isMissing = dataKeys.isMissing(index)
+      // A key that is expanded now takes the place of other packets'.
+      if item.pointee.suite != items[first].suite || isMissing && !dataKeys.isExpanded(index) {
+        encrypt(items + first, index &- first)
+        first = index
+      }
+      if isMissing {
+        item.pointee.call.slot = dataKeys.slot(index)
+        // A key for sending needs no proof from a packet before it may stay.
+        dataKeys.keep(index)
+      }
+    }
+    encrypt(items + first, count &- first)
+  }
+
+  /// Packets of one suite.
+  @inline(__always)
+  private func encrypt(_ items: UnsafeMutablePointer<SealItem>, _ count: Int) {
+    guard count > 0 else { return }
+    dataKeys.engine.seal(items, stride: MemoryLayout<SealItem>.stride, count: count, suite: items.pointee.suite)
   }
 
   /// A client has keys for some epochs only.
@@ -108,23 +196,5 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     let header = template.pointee.header
     return template.pointee.master.grants(
       DataKeyRequest(variant: header.variant, id: header.id, epoch: epoch, source: .unspecifiedIPv6))
-  }
-
-  @inline(__always)
-  private func protect(_ item: UnsafeMutablePointer<SealItem>, slot: UnsafeMutableRawPointer) {
-    let form = item.pointee.form
-    let template = form.pointee.template
-    let length = template.pointee.length
-    let offsets = form.pointee.offsets
-    let payload = item.pointee.packet + length
-    var nonce = Nonce(id: form.pointee.id, sequence: item.pointee.sequence)
-    withUnsafeBytes(of: &nonce) { nonce in
-      guard let nonce = nonce.baseAddress else { return }
-      dataKeys.engine.seal(
-        slot, suite: template.pointee.header.variant.suite, nonce: nonce,
-        aad: offsets.protected(of: item.pointee.packet, headerLength: length, scratch: aad),
-        aadLength: length &+ offsets.covered, text: payload + offsets.clear,
-        length: item.pointee.payloadLength &- offsets.clear, tag: payload + item.pointee.payloadLength)
-    }
   }
 }

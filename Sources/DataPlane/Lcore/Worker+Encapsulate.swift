@@ -105,8 +105,7 @@ extension Worker {
       to: PendingSeal(
         mbuf: mbuf, port: Int(peer.pointee.port), peer: peerIndex, etherLength: peer.pointee.etherLength,
         isIPv4: peer.pointee.isIPv4, mtu: peer.pointee.mtu))
-    (sealItems + sealCount).initialize(
-      to: SealItem(packet: header, payloadLength: payloadLength &+ prefix, form: form))
+    sealItems[sealCount].take(header, payloadLength: payloadLength &+ prefix, form: form)
     sealCount &+= 1
   }
 
@@ -195,7 +194,7 @@ extension Worker {
     var sealed = 0
     for index in 0..<sealCount {
       let done = pending[index]
-      if let reason = sealItems[index].drop {
+      if let reason = sealItems[index].takeDrop() {
         discard(done.mbuf, reason)
         continue
       }

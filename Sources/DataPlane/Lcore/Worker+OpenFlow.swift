@@ -7,8 +7,9 @@ struct OpenWay {
   /// Octets of the largest packet.
   var mtu: UInt16
   var port: UInt16
-  /// The Ethernet header without its tag and type, as it stands in a frame: octets 0 to 7, 8 to 11.
-  var stations: (UInt64, UInt32)
+  /// The Ethernet header, and the octets of it that count.
+  var ether: (UInt64, UInt64, UInt16)
+  var etherLength: UInt8
 }
 
 /// A protected packet in a known frame, on its way through `Opener`.
@@ -42,9 +43,21 @@ extension Worker {
   @inline(__always)
   mutating func openKnown(_ count: Int, port: Int) -> Int {
     guard state.connections.role != .client else { return count }
-    let ip = view.ports[port].etherLength
     let replay = state.replay
     opener.beginKnown()
+    let (knownCount, others) = recogniseKnown(count, port: port, replay: replay)
+    clock.end(.parse)
+    if knownCount > 0 { finishOpening(knownCount, port: port, replay: replay) }
+    return others
+  }
+
+  /// Notes those in `knownOpens`; gives their number, and that of the others. In a function of its own, where registers suffice.
+  @inline(never)
+  private mutating func recogniseKnown(_ count: Int, port: Int, replay: ReplayView?) -> (known: Int, others: Int) {
+    let ip = view.ports[port].etherLength
+    let openBoard = openBoard
+    let knownOpens = knownOpens
+    let received = received
     var others = 0
     var knownCount = 0
     for index in 0..<count {
@@ -57,14 +70,12 @@ extension Worker {
       received[others] = mbuf
       others &+= 1
     }
-    clock.end(.parse)
-    if knownCount > 0 { finishOpening(knownCount, port: port, replay: replay) }
-    return others
+    return (knownCount, others)
   }
 
   @inline(__always)
   private mutating func finishOpening(_ count: Int, port: Int, replay: ReplayView?) {
-    opener.dataKeys.resolve()
+    opener.dataKeys.resolve(packets: count)
     clock.end(.keys)
     var opened = 0
     for index in 0..<count {
@@ -191,22 +202,24 @@ extension Worker {
   @inline(__always)
   private mutating func deliverKnown(_ item: UnsafePointer<KnownOpen>, _ way: UnsafePointer<OpenWay>) {
     let mbuf = item.pointee.mbuf
-    let port = Int(way.pointee.port)
-    let entry = view.ports + port
-    let etherLength = entry.pointee.etherLength
+    let etherLength = Int(way.pointee.etherLength)
     let length = item.pointee.length
-    let isIPv4 = item.pointee.isIPv4
     let payload = item.pointee.packet + item.pointee.known.pointee.length
     guard mbuf.reframe(from: payload - mbuf.data, count: length, front: etherLength, back: 0) else {
       return discard(mbuf, .noBuffer)
     }
     let frame = mbuf.data
-    frame.storeBytes(of: way.pointee.stations.0, as: UInt64.self)
-    frame.storeBytes(of: way.pointee.stations.1, toByteOffset: 8, as: UInt32.self)
-    Self.writeType(entry, isIPv4: isIPv4, at: frame + EthernetHeader.typeOffset)
+    frame.storeBytes(of: way.pointee.ether.0, as: UInt64.self)
+    if etherLength == EthernetHeader.minimumLength {
+      frame.storeBytes(of: UInt32(truncatingIfNeeded: way.pointee.ether.1), toByteOffset: 8, as: UInt32.self)
+      frame.storeBytes(of: UInt16(truncatingIfNeeded: way.pointee.ether.1 >> 32), toByteOffset: 12, as: UInt16.self)
+    } else {
+      frame.storeBytes(of: way.pointee.ether.1, toByteOffset: 8, as: UInt64.self)
+      frame.storeBytes(of: way.pointee.ether.2, toByteOffset: 16, as: UInt16.self)
+    }
     var bytes = UnsafeMutableRawBufferPointer(start: frame + etherLength, count: length).mutableBytes
-    if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
-    transmitter.forward(mbuf, port: port)
+    if item.pointee.isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
+    transmitter.forward(mbuf, port: Int(way.pointee.port))
   }
 
   /// Packets whose way is not known, as far as they follow each other; gives the place of the first that is not one of them.
@@ -262,13 +275,17 @@ extension Worker {
       let mac = neighbours.mac(
         of: route.pointee.nextHop.isUnspecified ? destination : route.pointee.nextHop, port: port)
     else { return }
-    let own = view.ports[port].mac.rawValue
+    let entry = view.ports + port
+    var ether: (UInt64, UInt64, UInt16) = (0, 0, 0)
+    withUnsafeMutableBytes(of: &ether) { octets in
+      guard let first = octets.baseAddress else { return }
+      Self.writeEthernet(entry, isIPv4: isIPv4, at: first)
+      first.store(mac)
+    }
     openFlows.enter(
       FlowID(packet, isIPv4: isIPv4, origin: .group(group)),
       OpenWay(
-        mtu: view.ports[port].mtu, port: UInt16(truncatingIfNeeded: port),
-        stations: (
-          (mac.rawValue << 16 | own >> 32).bigEndian, UInt32(truncatingIfNeeded: own).bigEndian
-        )))
+        mtu: entry.pointee.mtu, port: UInt16(truncatingIfNeeded: port), ether: ether,
+        etherLength: UInt8(truncatingIfNeeded: entry.pointee.etherLength)))
   }
 }

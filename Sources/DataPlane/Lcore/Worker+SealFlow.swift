@@ -73,7 +73,7 @@ struct SealHeaders {
     }
     let frame = mbuf.data
     let total = count &+ payloadLength &+ SecurityHeader.icvLength
-    frame.copyVectors(from: UnsafeRawPointer(headers), exactly: count)
+    frame.copyHeaders(from: UnsafeRawPointer(headers), count: count)
     let ip = Int(headers.pointee.ip)
     let place = frame + ip
     if headers.pointee.isIPv4 {
@@ -250,7 +250,7 @@ extension Worker {
     else { return discard(item.pointee.mbuf, .noBuffer) }
     if sealCount < index { known[sealCount] = item.pointee }
     let form = UnsafeMutableRawPointer(way).assumingMemoryBound(to: SealForm.self)
-    (sealItems + sealCount).initialize(to: SealItem(packet: header, payloadLength: item.pointee.length, form: form))
+    sealItems[sealCount].take(header, payloadLength: item.pointee.length, form: form)
     sealCount &+= 1
   }
 
@@ -263,7 +263,7 @@ extension Worker {
     var counted = 0
     for index in 0..<sealCount {
       let done = known[index]
-      if let reason = sealItems[index].drop {
+      if let reason = sealItems[index].takeDrop() {
         discard(done.mbuf, reason)
         continue
       }

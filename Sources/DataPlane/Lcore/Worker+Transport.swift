@@ -132,8 +132,7 @@ extension Worker {
     (place + template.pointee.length).storeBytes(of: info.word.bigEndian, as: UInt32.self)
     (pending + sealCount).initialize(
       to: PendingSeal(mbuf: mbuf, port: out, peer: -1, etherLength: item.l3, isIPv4: item.isIPv4, mtu: mtu))
-    (sealItems + sealCount).initialize(
-      to: SealItem(packet: place, payloadLength: PayloadInfoHeader.length &+ segment, form: form))
+    sealItems[sealCount].take(place, payloadLength: PayloadInfoHeader.length &+ segment, form: form)
     sealCount &+= 1
   }
 

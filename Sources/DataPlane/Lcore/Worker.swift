@@ -110,7 +110,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     pending = .allocateLines(capacity: Self.burst)
     forms = .allocateLines(capacity: Self.burst)
     known = .allocateLines(capacity: Self.burst)
-    sealItems = .allocateLines(capacity: Self.burst)
+    sealItems = SealItem.allocate(capacity: Self.burst)
     protected = .allocateLines(capacity: Self.burst)
     openItems = .allocateLines(capacity: Self.burst)
     knownOpens = .allocateLines(capacity: Self.burst)
@@ -369,6 +369,23 @@ extension UnsafeMutableRawPointer {
       offset &+= 16
     }
     copyVector(from: source, at: count &- 16)
+  }
+
+  /// Copies 48 octets or more, in a line of code for each vector that headers nearly always have: the compiler would make a loop of
+  /// four and one of one.
+  @inline(__always) func copyHeaders(from source: UnsafeRawPointer, count: Int) {
+    copyVector(from: source, at: 0)
+    copyVector(from: source, at: 16)
+    copyVector(from: source, at: 32)
+    if count > 64 { copyVector(from: source, at: 48) }
+    if count > 80 { copyVector(from: source, at: 64) }
+    if count > 96 { copyBeyond(96, from: source, count: count) }
+    copyVector(from: source, at: count &- 16)
+  }
+
+  @inline(never) private func copyBeyond(_ start: Int, from source: UnsafeRawPointer, count: Int) {
+    let first = start &- 16
+    (self + first).copyVectors(from: source + first, exactly: count &- first)
   }
 
   @inline(__always) private func copyVector(from source: UnsafeRawPointer, at offset: Int) {

@@ -148,21 +148,61 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
   ) {
-    let mark = mark(of: slot)
-    guard mark.serves(suite, text: length, aad: aadLength) else {
+    if isVectorized {
+      var packet = PacketToSeal(
+        slot: slot, nonce: Nonce(nonce), aad: aad, aadLength: aadLength, text: text, length: length, tag: tag)
+      return seal(&packet, stride: MemoryLayout<PacketToSeal>.stride, count: 1, suite: suite)
+    }
+    guard mark(of: slot).serves(suite, text: length, aad: aadLength) else {
       fillAfterFailure(text, length)
       fillAfterFailure(tag, 16)
       return
-    }
-    if isVectorized {
-      return VectorGCM.seal(
-        slot, powers: VectorGCM.powers(in: mark), suite: suite, nonce: nonce, aad: aad, aadLength: aadLength,
-        text: text, length: length, tag: tag)
     }
     let (aadLength, octets) = (UInt64(truncatingIfNeeded: aadLength), UInt64(truncatingIfNeeded: length))
     switch suite {
     case .aes256: CIPsecMB_IMB_AES256_GCM_ENC(manager, slot, nonce, aad, aadLength, text, octets, tag)
     case .aes128: CIPsecMB_IMB_AES128_GCM_ENC(manager, slot, nonce, aad, aadLength, text, octets, tag)
+    }
+  }
+
+  @inline(__always)
+  package func seal(_ packets: UnsafeMutableRawPointer, stride: Int, count: Int, suite: Suite) {
+    var first = 0
+    for index in 0..<count {
+      let packet = (packets + index &* stride).assumingMemoryBound(to: PacketToSeal.self)
+      let mark = mark(of: packet.pointee.slot)
+      let (length, aadLength) = (Int(packet.pointee.length), Int(packet.pointee.aadLength))
+      if isVectorized,
+        mark.servesAny(suite) && length | aadLength >= 0 || mark.serves(suite, text: length, aad: aadLength)
+      {
+        packet.pointee.note = UInt64(VectorGCM.powers(in: mark))
+        continue
+      }
+      if index > first {
+        VectorGCM.seal(packets + first &* stride, stride: stride, count: index &- first, suite: suite)
+      }
+      first = index &+ 1
+      sealAlone(packet, suite: suite)
+    }
+    if count > first {
+      VectorGCM.seal(packets + first &* stride, stride: stride, count: count &- first, suite: suite)
+    }
+  }
+
+  /// With the library, or to fail.
+  @inline(never)
+  private func sealAlone(_ packet: UnsafeMutablePointer<PacketToSeal>, suite: Suite) {
+    let (length, aadLength) = (Int(packet.pointee.length), Int(packet.pointee.aadLength))
+    guard !isVectorized else {
+      fillAfterFailure(packet.pointee.text, length)
+      fillAfterFailure(packet.pointee.placeOfTag, 16)
+      return
+    }
+    withUnsafeBytes(of: &packet.pointee.nonce) { nonce in
+      guard let nonce = nonce.baseAddress else { return }
+      seal(
+        packet.pointee.slot, suite: suite, nonce: nonce, aad: packet.pointee.aad, aadLength: aadLength,
+        text: packet.pointee.text, length: length, tag: packet.pointee.placeOfTag)
     }
   }
 

@@ -33,8 +33,11 @@ extension VectorGCM {
       ) -> Void
     package typealias EncryptBlocks =
       @Sendable (_ schedule: UnsafeRawPointer, _ blocks: UnsafeMutableRawPointer, _ count: Int) -> Void
-    /// Seals or opens with a key of so many powers; the nonce is the AAD's first octets.
-    package typealias Crypt =
+    /// Seals packets whose notes say how many powers their keys have.
+    package typealias Seal =
+      @Sendable (_ suite: Suite, _ packets: UnsafeMutablePointer<PacketToSeal>, _ count: Int) -> Void
+    /// Opens with a key of so many powers; the nonce is the AAD's first octets.
+    package typealias Open =
       @Sendable (
         _ slot: UnsafeRawPointer, _ suite: Suite, _ aad: UnsafeRawPointer, _ aadLength: Int,
         _ text: UnsafeMutableRawPointer, _ length: Int, _ tag: UnsafeMutableRawPointer, _ powers: UInt8
@@ -42,17 +45,14 @@ extension VectorGCM {
 
     package var expand: Expand
     package var encryptBlocks: EncryptBlocks
-    package var seal: Crypt
-    package var open: Crypt
+    package var seal: Seal
+    package var open: Open
 
     package static var own: Candidate {
       Candidate(
         expand: { VectorGCM.expand($0, suite: $1, powers: $2, count: $3, into: $4, stride: $5) },
         encryptBlocks: { VectorGCM.encryptBlocks($0, $1, count: $2) },
-        seal: {
-          VectorGCM.seal(
-            $0, powers: $7, suite: $1, nonce: $2, aad: $2, aadLength: $3, text: $4, length: $5, tag: $6)
-        },
+        seal: { VectorGCM.seal($1, stride: MemoryLayout<PacketToSeal>.stride, count: $2, suite: $0) },
         open: {
           VectorGCM.open(
             $0, powers: $7, suite: $1, nonce: $2, aad: $2, aadLength: $3, text: $4, length: $5, tag: $6)
@@ -85,7 +85,7 @@ extension VectorGCM {
       self.candidate = candidate
       self.manager = manager
       slots = .allocate(byteCount: Self.slotCount * Self.slotSize, alignment: 64)
-      text = .allocate(byteCount: 2 * Self.longest, alignment: 64)
+      text = .allocate(byteCount: 3 * Self.longest, alignment: 64)
       aad = .allocate(byteCount: Self.longestAAD + 4, alignment: 64)
       Self.fill(text, 2 * Self.longest)
       Self.fill(aad, Self.longestAAD + 4)
@@ -110,11 +110,15 @@ extension VectorGCM {
     func verdict() -> Verdict {
       let missing = CIPsecMB_vector_features & ~manager.pointee.features
       guard IMB_ARCH(rawValue: manager.pointee.used_arch) == IMB_ARCH_AVX512, missing == 0 else { return .unsupported }
+      guard VectorGCM.hasLayoutOfC else { return .differs("the layout of a packet") }
       for suite in Suite.allCases {
         let name = suite == .aes256 ? "AES-256-GCM" : "AES-128-GCM"
         guard expands(suite) else { return .differs("key expansion for \(name)") }
         if let length = firstDifference(suite) {
           return .differs("\(name) of \(length.text) octets with \(length.aad) of AAD")
+        }
+        if let lengths = firstDifferentPair(suite) {
+          return .differs("\(name) of \(lengths.0) octets and then \(lengths.1)")
         }
       }
       return encryptsBlocks() ? .agrees : .differs("AES-256-ECB")
@@ -180,34 +184,94 @@ extension VectorGCM {
       return nil
     }
 
-    /// What the library seals is opened, and what is then sealed is the same again: with as few powers as will do, and with
-    /// all, which go other ways.
-    private func agrees(_ suite: Suite, _ length: Int, _ aadLength: Int) -> Bool {
-      let original = text + Self.longest
+    private func libraryEncrypt(
+      _ suite: Suite, _ aadLength: Int, _ text: UnsafeMutableRawPointer, _ length: Int, _ tag: UnsafeMutableRawPointer
+    ) {
+      let (library, octets, aadOctets) = (slot(Self.slotCount - 1), UInt64(length), UInt64(aadLength))
+      switch suite {
+      case .aes256: CIPsecMB_IMB_AES256_GCM_ENC(manager, library, aad, aad, aadOctets, text, octets, tag)
+      case .aes128: CIPsecMB_IMB_AES128_GCM_ENC(manager, library, aad, aad, aadOctets, text, octets, tag)
+      }
+    }
+
+    /// The key with as few powers as will do, or with all.
+    private func way(_ suite: Suite, _ length: Int, _ aadLength: Int, hasAll: Bool) -> (UnsafeMutableRawPointer, UInt8)
+    {
+      if hasAll { return (slot(Self.slotCount - 1), VectorGCM.mostPowers) }
       let powers = VectorGCM.powers(for: KeyUse(suite: suite, text: length, aad: aadLength).blocks)
-      let part = slot(powers == 4 ? 0 : powers == 8 ? 1 : 2)
-      let library = slot(Self.slotCount - 1)
+      return (slot(powers == 4 ? 0 : powers == 8 ? 1 : 2), powers)
+    }
+
+    private func packet(
+      _ suite: Suite, _ aadLength: Int, _ text: UnsafeMutableRawPointer, _ length: Int, _ tag: UnsafeMutableRawPointer,
+      hasAll: Bool
+    ) -> PacketToSeal {
+      let (slot, powers) = way(suite, length, aadLength, hasAll: hasAll)
+      var packet = PacketToSeal(
+        slot: slot, nonce: Nonce(aad), aad: aad, aadLength: aadLength, text: text, length: length, tag: tag)
+      packet.note = UInt64(powers)
+      return packet
+    }
+
+    /// What the library seals is opened, and what is then sealed is the same again: with as few powers as will do, and with
+    /// all, which go other ways; sealed both in one burst.
+    private func agrees(_ suite: Suite, _ length: Int, _ aadLength: Int) -> Bool {
+      let (original, second) = (text + Self.longest, text + 2 * Self.longest)
       var tags: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0)
-      let ways = [(part, powers), (library, VectorGCM.mostPowers)]
       return withUnsafeMutableBytes(of: &tags) { tags in
         guard let tags = tags.baseAddress else { return false }
+        libraryEncrypt(suite, aadLength, text, length, tags)
+        memcpy(second, text, length)
+        for (place, hasAll) in [(text, false), (second, true)] {
+          let (slot, powers) = way(suite, length, aadLength, hasAll: hasAll)
+          candidate.open(slot, suite, aad, aadLength, place, length, tags + 16, powers)
+          guard memcmp(place, original, length) == 0, memcmp(tags, tags + 16, 16) == 0 else { return false }
+        }
+        var packets = [
+          packet(suite, aadLength, text, length, tags + 16, hasAll: false),
+          packet(suite, aadLength, second, length, tags + 32, hasAll: true),
+        ]
+        candidate.seal(suite, &packets, packets.count)
+        guard memcmp(tags, tags + 16, 16) == 0, memcmp(tags, tags + 32, 16) == 0, memcmp(text, second, length) == 0
+        else { return false }
+        let library = slot(Self.slotCount - 1)
         let (octets, aadOctets) = (UInt64(length), UInt64(aadLength))
-        switch suite {
-        case .aes256: CIPsecMB_IMB_AES256_GCM_ENC(manager, library, aad, aad, aadOctets, text, octets, tags)
-        case .aes128: CIPsecMB_IMB_AES128_GCM_ENC(manager, library, aad, aad, aadOctets, text, octets, tags)
-        }
-        for (slot, powers) in ways {
-          candidate.open(slot, suite, aad, aadLength, text, length, tags + 16, powers)
-          guard memcmp(text, original, length) == 0, memcmp(tags, tags + 16, 16) == 0 else { return false }
-          candidate.seal(slot, suite, aad, aadLength, text, length, tags + 32, powers)
-          guard memcmp(tags, tags + 32, 16) == 0 else { return false }
-        }
         switch suite {
         case .aes256: CIPsecMB_IMB_AES256_GCM_DEC(manager, library, aad, aad, aadOctets, text, octets, tags + 16)
         case .aes128: CIPsecMB_IMB_AES128_GCM_DEC(manager, library, aad, aad, aadOctets, text, octets, tags + 16)
         }
         return memcmp(text, original, length) == 0 && memcmp(tags, tags + 16, 16) == 0
       }
+    }
+
+    /// A packet is hashed while the next of its burst is encrypted: pairs of all kinds of lengths, with few powers and with all.
+    private func firstDifferentPair(_ suite: Suite) -> (Int, Int)? {
+      let lengths = [0, 60, 256, 305, 320, 500, 512, 700, 756, 768, 1000, 1420, 1536, 2350]
+      let (original, second) = (text + Self.longest, text + 2 * Self.longest)
+      let kept = UnsafeMutableRawPointer.allocate(byteCount: 4 * Self.longest, alignment: 64)
+      defer { kept.deallocate() }
+      for (one, other) in lengths.flatMap({ one in lengths.map { (one, $0) } }) {
+        for (oneHasAll, otherHasAll) in [(false, true), (true, false), (true, true), (false, false)] {
+          let (aadLength, otherAAD) = (one % 200, 40)
+          // In turn what the library makes of both, and what the candidate does.
+          for (place, length, aadLength) in [(kept, one, aadLength), (kept + Self.longest, other, otherAAD)] {
+            memcpy(place, original, length)
+            libraryEncrypt(suite, aadLength, place, length, place + length)
+          }
+          memcpy(text, original, one)
+          memcpy(second, original, other)
+          var packets = [
+            packet(suite, aadLength, text, one, kept + 2 * Self.longest, hasAll: oneHasAll),
+            packet(suite, otherAAD, second, other, kept + 2 * Self.longest + 16, hasAll: otherHasAll),
+          ]
+          candidate.seal(suite, &packets, packets.count)
+          guard memcmp(text, kept, one) == 0, memcmp(kept + 2 * Self.longest, kept + one, 16) == 0,
+            memcmp(second, kept + Self.longest, other) == 0,
+            memcmp(kept + 2 * Self.longest + 16, kept + Self.longest + other, 16) == 0
+          else { return (one, other) }
+        }
+      }
+      return nil
     }
 
     /// As many blocks as a burst has, and a few more.

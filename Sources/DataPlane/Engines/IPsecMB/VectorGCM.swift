@@ -47,20 +47,28 @@ package enum VectorGCM {
     vector_keys_encrypt_blocks(schedule, blocks, count)
   }
 
-  /// With a key of so many powers: `mostPowers`, or `powers(for:)` its blocks.
+  /// Packets whose notes say how many powers their keys have: `mostPowers`, or `powers(for:)` their blocks.
   @inline(__always)
-  package static func seal(
-    _ slot: UnsafeRawPointer, powers: UInt8, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer,
-    aadLength: Int, text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
-  ) {
-    let powers = Int(powers)
+  package static func seal(_ packets: UnsafeRawPointer, stride: Int, count: Int, suite: Suite) {
+    let packets = packets.assumingMemoryBound(to: vector_gcm_packet.self)
     switch suite {
-    case .aes256: vector_gcm_seal_256(slot, powers, nonce, aad, aadLength, text, length, tag)
-    case .aes128: vector_gcm_seal_128(slot, powers, nonce, aad, aadLength, text, length, tag)
+    case .aes256: vector_gcm_seal_256(packets, stride, count)
+    case .aes128: vector_gcm_seal_128(packets, stride, count)
     }
   }
 
-  /// The same; writes the tag that the text should have.
+  /// Whether C sees in a packet what Swift put there.
+  static var hasLayoutOfC: Bool {
+    typealias Own = MemoryLayout<PacketToSeal>
+    typealias Other = MemoryLayout<vector_gcm_packet>
+    return Own.size == Other.size && Own.offset(of: \.slot) == Other.offset(of: \.key)
+      && Own.offset(of: \.aad) == Other.offset(of: \.aad) && Own.offset(of: \.text) == Other.offset(of: \.text)
+      && Own.offset(of: \.tag) == Other.offset(of: \.tag) && Own.offset(of: \.nonce) == Other.offset(of: \.nonce)
+      && Own.offset(of: \.aadLength) == Other.offset(of: \.aad_length)
+      && Own.offset(of: \.length) == Other.offset(of: \.length) && Own.offset(of: \.note) == Other.offset(of: \.powers)
+  }
+
+  /// With a key of so many powers, as above; writes the tag that the text should have.
   @inline(__always)
   package static func open(
     _ slot: UnsafeRawPointer, powers: UInt8, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer,
