@@ -48,6 +48,11 @@ extension Opener {
     let start = known.pointee.start
     let length = known.pointee.length
     let packet = frame + layout.ip
+    let header = UnsafeMutableRawPointer(mutating: frame) + start
+    // What is stored at once needs no register until the end.
+    item.pointee.mbuf = mbuf
+    item.pointee.packet = header
+    item.pointee.known = known
     let total: Int
     if layout.isIPv4 {
       guard PlainPacket.hasRightChecksum(packet) else { return false }
@@ -71,15 +76,17 @@ extension Opener {
       count = datagram &- UDPHeader.length
     }
 
-    let header = UnsafeMutableRawPointer(mutating: frame) + start
     let octets = UnsafeRawPointer(header)
     let group = known.pointee.group
     let clear = Int(UInt16(bigEndian: octets.loadUnaligned(fromByteOffset: 2, as: UInt16.self)) &>> 2 & 0x3FC)
     guard clear <= Int(group.pointee.maxCOffset) &* 4, clear &+ length &+ SecurityHeader.icvLength <= count else {
       return false
     }
+    item.pointee.payloadLength = count &- length &- SecurityHeader.icvLength
+    item.pointee.clear = clear
     let sequence = UInt64(
       bigEndian: octets.loadUnaligned(fromByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self))
+    item.pointee.sequence = sequence
     let epoch = UInt16(truncatingIfNeeded: sequence >> 48)
     if let board {
       if group.pointee.epochPeriod != period {
@@ -93,6 +100,7 @@ extension Opener {
       variant.isWide
       ? UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt64.self))
       : UInt64(UInt32(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt32.self)))
+    item.pointee.id = id
     var source = IPAddress(high: 0, low: 0)
     if variant.context == .sourceAddress {
       source = layout.source(of: frame)
@@ -110,13 +118,6 @@ extension Opener {
         }
       }
     }
-    item.pointee.mbuf = mbuf
-    item.pointee.packet = header
-    item.pointee.known = known
-    item.pointee.id = id
-    item.pointee.sequence = sequence
-    item.pointee.payloadLength = count &- length &- SecurityHeader.icvLength
-    item.pointee.clear = clear
     let isSameSender =
       known.pointee.sender.id == id && (variant.context != .sourceAddress || known.pointee.sender.source == source)
     if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) != nil { return true }
