@@ -90,7 +90,8 @@ package struct IPv6Header: Hashable, Sendable, BitwiseCopyable {
   // Changes in place, to a header that an IPv6View accepted at the same offset.
 
   /// One less, not below zero.
-  @inlinable package static func decrementHopLimit(_ bytes: inout MutableRawSpan, at offset: Int = 0) {
+  @inlinable @inline(__always) package static func decrementHopLimit(_ bytes: inout MutableRawSpan, at offset: Int = 0)
+  {
     let old = bytes.bytes.uint8(at: offset &+ hopLimitOffset)
     bytes.store(old > 0 ? old &- 1 : old, at: offset &+ hopLimitOffset)
   }

@@ -14,7 +14,9 @@ extension Opener {
   ///   - frame: what it came in, and `port` where.
   ///   - ip: octets to the IP header, and `upper` to what follows it.
   @inline(never)
-  func remember(_ item: OpenItem, in frame: UnsafeRawPointer, ip: Int, upper: Int, port: Int, keys: KeyTableView) {
+  mutating func remember(
+    _ item: OpenItem, in frame: UnsafeRawPointer, ip: Int, upper: Int, port: Int, keys: KeyTableView
+  ) {
     let header = item.header
     let layout = FrameLayout(frame, ip: ip)
     guard header.variant.context != .connection, header.ioffset == 0, layout.upper == upper,

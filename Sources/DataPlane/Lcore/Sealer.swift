@@ -119,7 +119,7 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
         period = template.pointee.epochPeriod
         current = board.sealEpoch(period: period).map { Epoch.onWire($0) }
       }
-      guard let epoch = current, !template.pointee.isGranted || isGranted(template, epoch),
+      guard let epoch = current, !template.pointee.isGranted || Self.isGranted(template, epoch),
         let number = counter.next(member: template.pointee.member)
       else {
         item.pointee.drop = .counterExhausted
@@ -192,7 +192,7 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
 
   /// A client has keys for some epochs only.
   @inline(never)
-  private func isGranted(_ template: UnsafePointer<SealTemplate>, _ epoch: UInt16) -> Bool {
+  private static func isGranted(_ template: UnsafePointer<SealTemplate>, _ epoch: UInt16) -> Bool {
     let header = template.pointee.header
     return template.pointee.master.grants(
       DataKeyRequest(variant: header.variant, id: header.id, epoch: epoch, source: .unspecifiedIPv6))

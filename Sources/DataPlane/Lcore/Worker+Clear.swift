@@ -155,7 +155,7 @@ extension Worker {
 
   /// Nor what a link gave to many stations (RFC 1812, section 5.3.4): the frame's first octet says so.
   @inline(__always)
-  func isRoutable(_ item: ClearItem) -> Bool {
+  mutating func isRoutable(_ item: ClearItem) -> Bool {
     item.flow.destination.isRoutable && item.flow.source.isRoutable
       && item.mbuf.data.load(as: UInt8.self) & 1 == 0
   }
@@ -184,7 +184,7 @@ extension Worker {
       PuntInfo(punt: .echo, port: UInt16(truncatingIfNeeded: port), l3Offset: UInt16(truncatingIfNeeded: item.l3)))
   }
 
-  private func isEchoRequest(_ item: ClearItem) -> Bool {
+  private mutating func isEchoRequest(_ item: ClearItem) -> Bool {
     let type = item.isIPv4 ? ICMPv4.echoRequest : ICMPv6.echoRequest
     return !item.flow.isFragment && item.flow.protocolNumber == (item.isIPv4 ? IPProtocol.icmp : IPProtocol.icmpv6)
       && item.length > item.flow.transportOffset
@@ -194,7 +194,7 @@ extension Worker {
   /// One hop less; a packet without any left goes to the slow path, which tells the source. The gateway's own packets
   /// are new.
   @inline(__always)
-  func age(_ item: ClearItem, port: Int) -> Bool {
+  mutating func age(_ item: ClearItem, port: Int) -> Bool {
     if item.mbuf.isGenerated { return true }
     let place = item.isIPv4 ? IPv4Header.ttlOffset : IPv6Header.hopLimitOffset
     guard item.mbuf.data.load(fromByteOffset: item.l3 &+ place, as: UInt8.self) > 1 else {
@@ -209,7 +209,7 @@ extension Worker {
   /// What goes no further as it is goes to the slow path, which tells its source: out of the port that it came in by, or
   /// where there is none (-1) by way of a route.
   @inline(never)
-  func tell(_ item: ClearItem, _ reason: Punt, port: Int, mtu: Int = 0) {
+  mutating func tell(_ item: ClearItem, _ reason: Punt, port: Int, mtu: Int = 0) {
     guard item.openedGroup < 0 || leadsHome(item) else {
       return discard(item.mbuf, reason == .hopLimit ? .hopLimit : .tooBig)
     }

@@ -51,7 +51,7 @@ extension Worker {
 
   /// An IPv6 packet with IPv4-mapped addresses would borrow the rights of an IPv4 prefix: false.
   @inline(__always)
-  private func addresses(of payload: UnsafeMutableRawPointer, _ inner: InnerPayload, into index: Int) -> Bool {
+  private mutating func addresses(of payload: UnsafeMutableRawPointer, _ inner: InnerPayload, into index: Int) -> Bool {
     let bytes = UnsafeRawBufferPointer(start: payload, count: inner.length).bytes
     if inner.form == .ipv4 {
       guard let view = IPv4View(bytes) else { return false }
@@ -106,7 +106,7 @@ extension Worker {
 
   /// RFC 6040: congestion that the outer header met is the inner one's. False where the inner packet cannot say so.
   @inline(__always)
-  func carryCongestion(_ outer: UInt8, _ packet: UnsafeMutableRawPointer, length: Int, isIPv4: Bool) -> Bool {
+  mutating func carryCongestion(_ outer: UInt8, _ packet: UnsafeMutableRawPointer, length: Int, isIPv4: Bool) -> Bool {
     if outer & 3 == 0 { return true }
     let inner =
       isIPv4
@@ -123,7 +123,7 @@ extension Worker {
   }
 
   @inline(never)
-  private func answerOpened(_ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, port: Int) {
+  private mutating func answerOpened(_ mbuf: Mbuf, l3: Int, length: Int, isIPv4: Bool, port: Int) {
     let bytes = UnsafeRawBufferPointer(start: mbuf.data + l3, count: length).bytes
     let isEcho = InnerFlow(packet: bytes).map { flow in
       !flow.isFragment && flow.protocolNumber == (isIPv4 ? IPProtocol.icmp : IPProtocol.icmpv6)
@@ -135,7 +135,7 @@ extension Worker {
   }
 
   @inline(never)
-  private func puntOpened(_ mbuf: Mbuf, _ punt: Punt, l3: Int, port: Int, mtu: Int) {
+  private mutating func puntOpened(_ mbuf: Mbuf, _ punt: Punt, l3: Int, port: Int, mtu: Int) {
     self.punt(
       mbuf,
       PuntInfo(
@@ -195,7 +195,7 @@ extension Worker {
   /// Where the group has prefixes and a frame carries IP or ARP, its sender must lie in them, and be there to read; link-local
   /// and unspecified senders, which no router passes on, may always speak.
   @inline(never)
-  private func maySpeak(_ frame: borrowing EthernetView, group: Int) -> Bool {
+  private mutating func maySpeak(_ frame: borrowing EthernetView, group: Int) -> Bool {
     let sender: IPAddress?
     switch frame.etherType {
     case EtherType.ipv4: sender = IPv4View(frame.payload)?.source

@@ -159,7 +159,7 @@ extension Worker {
 
   /// A SYN announces no segment that would not fit through the tunnel.
   @inline(never)
-  func clamp(_ item: ClearItem, room: Int) {
+  mutating func clamp(_ item: ClearItem, room: Int) {
     let headers = (item.isIPv4 ? IPv4Header.minimumLength : IPv6Header.length) + TCPView.minimumLength
     guard room > headers, !item.flow.isFragment else { return }
     var bytes = UnsafeMutableRawBufferPointer(start: item.mbuf.data + item.l3, count: item.length).mutableBytes
@@ -276,7 +276,7 @@ extension Worker {
   }
 
   /// The library leaves the checksum of IPv4 fragments zero.
-  private func completeChecksum(_ header: UnsafeMutableRawPointer) {
+  private mutating func completeChecksum(_ header: UnsafeMutableRawPointer) {
     let length = Int(header.load(as: UInt8.self) & 0xF) &* 4
     header.storeBytes(of: 0, toByteOffset: IPv4Header.checksumOffset, as: UInt16.self)
     header.store16(

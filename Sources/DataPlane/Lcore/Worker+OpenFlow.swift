@@ -134,7 +134,7 @@ extension Worker {
   }
 
   @inline(never)
-  private func forgetWays(from start: Int, below end: Int) {
+  private mutating func forgetWays(from start: Int, below end: Int) {
     for index in start..<end {
       knownOpens[index].openWay = nil
       knownOpens[index].isProxied = false

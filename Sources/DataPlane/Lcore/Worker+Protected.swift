@@ -170,7 +170,7 @@ extension Worker {
 
   /// Step 3: where the security header starts and how far the ICV reaches; nothing for anything else.
   @inline(__always)
-  func protectedPart(_ item: ProtectedItem, udpPort: UInt16) -> (offset: Int, length: Int)? {
+  mutating func protectedPart(_ item: ProtectedItem, udpPort: UInt16) -> (offset: Int, length: Int)? {
     let end = item.l3 &+ item.length
     switch item.protocolNumber {
     case IPProtocol.statelessEESP:
@@ -221,7 +221,7 @@ extension Worker {
     discard(mbuf, isError ? .outerICMP : .unprotected)
   }
 
-  private func isBFD(_ item: ProtectedItem) -> Bool {
+  private mutating func isBFD(_ item: ProtectedItem) -> Bool {
     let end = item.l3 &+ item.length
     guard item.protocolNumber == IPProtocol.udp, item.upper <= end,
       let view = UDPView(UnsafeRawBufferPointer(start: item.mbuf.data + item.upper, count: end &- item.upper).bytes)
@@ -254,7 +254,7 @@ extension Worker {
     deliver(item.mbuf, l3: item.l3, length: item.length, isIPv4: item.isIPv4, route, destination: item.destination)
   }
 
-  private func isBypassed(_ item: ProtectedItem) -> Bool {
+  private mutating func isBypassed(_ item: ProtectedItem) -> Bool {
     view.routes[Int(entry(of: item.source).route)].kind == .bypass
   }
 }

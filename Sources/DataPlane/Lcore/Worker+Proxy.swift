@@ -52,7 +52,7 @@ extension Worker {
 
   /// The place in the plan of the first policy that lets the packet through.
   @inline(__always)
-  private func policy(
+  private mutating func policy(
     for opened: OpenItem, from source: PrefixEntry, to destination: PrefixEntry, _ route: UnsafePointer<RouteEntry>
   ) -> Int? {
     guard route.pointee.kind == .seal || route.pointee.kind == .clients else { return nil }
@@ -74,7 +74,7 @@ extension Worker {
 
   /// An ICMP error quotes the packet that it is about: it goes only into the group that the packet came from.
   @inline(never)
-  func leadsHome(_ item: ClearItem) -> Bool {
+  mutating func leadsHome(_ item: ClearItem) -> Bool {
     let route = view.routes[Int(entry(of: item.flow.source).route)]
     return (route.kind == .seal || route.kind == .clients)
       && view.sealings[Int(route.sealing)].group == item.openedGroup
@@ -85,7 +85,7 @@ extension Worker {
   /// What a SYN announces bounds the segments that come back, and they are sealed for the other side, with other overhead
   /// and another MTU than those that follow the SYN.
   @inline(__always)
-  private func isSYN(_ item: ClearItem) -> Bool {
+  private mutating func isSYN(_ item: ClearItem) -> Bool {
     item.flow.protocolNumber == IPProtocol.tcp && !item.flow.isFragment
       && item.length >= item.flow.transportOffset &+ TCPView.minimumLength
       && item.mbuf.bytes[item.l3 &+ item.flow.transportOffset &+ TCPView.flagsOffset] & TCPView.syn != 0
@@ -94,7 +94,7 @@ extension Worker {
   /// Octets of the largest packet that goes whole to each of the peers of an address's route; Int.max where it is not
   /// sealed.
   @inline(never)
-  private func roomBack(to source: PrefixEntry) -> Int {
+  private mutating func roomBack(to source: PrefixEntry) -> Int {
     let route = view.routes[Int(source.route)]
     guard route.kind == .seal else { return Int.max }
     let sealing = view.sealings + Int(route.sealing)

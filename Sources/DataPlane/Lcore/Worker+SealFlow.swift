@@ -201,7 +201,7 @@ extension Worker {
   }
 
   @inline(__always)
-  private func noteKnown(_ mbuf: Mbuf, l3: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int) -> Bool {
+  private mutating func noteKnown(_ mbuf: Mbuf, l3: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int) -> Bool {
     guard takeKnown(mbuf, l3: l3, available: mbuf.length &- l3, isIPv4: isIPv4, origin: origin, at: place) else {
       return false
     }
@@ -211,7 +211,7 @@ extension Worker {
 
   /// - Parameter available: octets from the IP header on.
   @inline(__always)
-  func takeKnown(
+  mutating func takeKnown(
     _ mbuf: Mbuf, l3: Int, available: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int
   ) -> Bool {
     let octets = mbuf.data + l3
@@ -225,7 +225,7 @@ extension Worker {
   /// One hop less, of a packet that has some. Before its headers are written, as the cipher's load of it has to wait until such
   /// small stores have reached the cache.
   @inline(__always)
-  func age(_ item: KnownSeal, isIPv4: Bool) {
+  mutating func age(_ item: KnownSeal, isIPv4: Bool) {
     var bytes = UnsafeMutableRawBufferPointer(start: item.mbuf.data + item.l3, count: item.length).mutableBytes
     if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
   }

@@ -138,7 +138,9 @@ extension Worker {
 
   /// The kept IP header says what follows it now, and how long the packet is.
   @inline(__always)
-  private func rewriteHeader(_ header: UnsafeMutableRawPointer, isIPv4: Bool, protocolNumber: UInt8, length: Int) {
+  private mutating func rewriteHeader(
+    _ header: UnsafeMutableRawPointer, isIPv4: Bool, protocolNumber: UInt8, length: Int
+  ) {
     if isIPv4 {
       var bytes = UnsafeMutableRawBufferPointer(start: header, count: length).mutableBytes
       IPv4Header.setProtocol(protocolNumber, totalLength: UInt16(truncatingIfNeeded: length), &bytes)
@@ -152,7 +154,7 @@ extension Worker {
   /// Where an IPv6 packet names its upper layer: found before the headers change, as their walk ends at the same
   /// octet after.
   @inline(__always)
-  private func lastNextHeader(_ header: UnsafeMutableRawPointer, length: Int) -> Int {
+  private mutating func lastNextHeader(_ header: UnsafeMutableRawPointer, length: Int) -> Int {
     guard let view = IPv6View(UnsafeRawBufferPointer(start: header, count: length).bytes),
       let extensions = IPv6Extensions.walk(view)
     else { return IPv6Header.nextHeaderOffset }
@@ -161,7 +163,7 @@ extension Worker {
 
   /// The library puts the Fragment header right behind the IPv6 header, where extension headers may have to come first.
   @inline(__always)
-  private func canFragment(isIPv4: Bool, headers: Int) -> Bool { isIPv4 || headers == IPv6Header.length }
+  private mutating func canFragment(isIPv4: Bool, headers: Int) -> Bool { isIPv4 || headers == IPv6Header.length }
 
   /// An opened segment gets its IP header back and leaves on the other side of the bump.
   @inline(__always)

@@ -15,6 +15,9 @@ struct LcoreShared {
 ///
 /// The loop allocates nothing, locks nothing and touches no reference count: everything is a plain value or memory that
 /// outlives the loop. The steps of a clear packet are in `Worker+Clear`, of a protected one in `Worker+Protected`.
+///
+/// Its methods are mutating, also those that change nothing: where a method that is not is called, and not inlined, the compiler
+/// copies the whole value first, 1344 octets.
 struct Worker<Engine: AEADEngine>: ~Copyable {
   /// Packets taken from a queue at once.
   static var burst: Int { 32 }
@@ -165,7 +168,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   }
 
   /// 10 to 80 microseconds: a floating lcore gives its core to whom it serves.
-  private func pause(_ idlePolls: Int) {
+  private mutating func pause(_ idlePolls: Int) {
     dpdk_pause_us(UInt32(truncatingIfNeeded: min(80, 10 &+ (idlePolls &- 16) &* 2)))
   }
 
@@ -277,7 +280,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
   }
 
   /// One address outside the burst's lookups, whose arrays have a place for it at their end.
-  @inline(never) func entry(of address: IPAddress) -> PrefixEntry {
+  @inline(never) mutating func entry(of address: IPAddress) -> PrefixEntry {
     sources[Self.burst] = address
     lookup.find(sources + Self.burst, count: 1, in: view, into: routesFrom + Self.burst)
     return routesFrom[Self.burst]
@@ -285,7 +288,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 
   /// A received frame, if it lies in one buffer: ports are set up so that it does, but a driver may chain what is
   /// longer.
-  @inline(__always) func takeWhole(_ index: Int) -> Mbuf? {
+  @inline(__always) mutating func takeWhole(_ index: Int) -> Mbuf? {
     guard let mbuf = received[index] else { return nil }
     if mbuf.pointee.nb_segs == 1 { return mbuf }
     discard(mbuf, .malformedFrame)
@@ -294,12 +297,12 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
 
   // MARK: Ends of a packet's way
 
-  @inline(__always) func discard(_ mbuf: Mbuf, _ reason: DropReason) {
+  @inline(__always) mutating func discard(_ mbuf: Mbuf, _ reason: DropReason) {
     if mbuf.isGenerated { counters.add(.generatedDropped) } else { counters.drop(reason) }
     dpdk_pktmbuf_free(mbuf)
   }
 
-  @inline(never) func punt(_ mbuf: Mbuf, _ info: PuntInfo) {
+  @inline(never) mutating func punt(_ mbuf: Mbuf, _ info: PuntInfo) {
     if !slowPath.punt(mbuf, info) { discard(mbuf, .slowPathFull) }
   }
 
@@ -313,7 +316,7 @@ struct Worker<Engine: AEADEngine>: ~Copyable {
     }
   }
 
-  @inline(never) private func sendUnresolved(_ mbuf: Mbuf, port: Int, nextHop: IPAddress, etherLength: Int) {
+  @inline(never) private mutating func sendUnresolved(_ mbuf: Mbuf, port: Int, nextHop: IPAddress, etherLength: Int) {
     if view.ports[port].isCapture {
       // Locally administered, with the end of the IP address: nobody answers ARP in a file.
       mbuf.data.store(MACAddress(rawValue: 0x0200_0000_0000 | nextHop.low & 0xFFFF_FFFF))
@@ -371,21 +374,25 @@ extension UnsafeMutableRawPointer {
     copyVector(from: source, at: count &- 16)
   }
 
-  /// Copies 48 octets or more, in a line of code for each vector that headers nearly always have: the compiler would make a loop of
-  /// four and one of one.
+  /// Copies 48 to 208 octets, with a line of code for each vector: of a loop the compiler would make several, or a call.
   @inline(__always) func copyHeaders(from source: UnsafeRawPointer, count: Int) {
     copyVector(from: source, at: 0)
     copyVector(from: source, at: 16)
     copyVector(from: source, at: 32)
     if count > 64 { copyVector(from: source, at: 48) }
     if count > 80 { copyVector(from: source, at: 64) }
-    if count > 96 { copyBeyond(96, from: source, count: count) }
+    if count > 96 { copyVector(from: source, at: 80) }
+    if count > 112 { copyVector(from: source, at: 96) }
+    if count > 128 { copyLongHeaders(from: source, count: count) }
     copyVector(from: source, at: count &- 16)
   }
 
-  @inline(never) private func copyBeyond(_ start: Int, from source: UnsafeRawPointer, count: Int) {
-    let first = start &- 16
-    (self + first).copyVectors(from: source + first, exactly: count &- first)
+  @inline(never) private func copyLongHeaders(from source: UnsafeRawPointer, count: Int) {
+    copyVector(from: source, at: 112)
+    if count > 144 { copyVector(from: source, at: 128) }
+    if count > 160 { copyVector(from: source, at: 144) }
+    if count > 176 { copyVector(from: source, at: 160) }
+    if count > 192 { copyVector(from: source, at: 176) }
   }
 
   @inline(__always) private func copyVector(from source: UnsafeRawPointer, at offset: Int) {
