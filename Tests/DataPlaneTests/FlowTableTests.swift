@@ -134,3 +134,7 @@ import Wire
   }
   private static let numbered = (0..<150).map { id($0) }
 }
+
+extension FlowTable {
+  fileprivate mutating func enter(_ id: FlowID, _ way: Way) { enter(id)?.initialize(to: way) }
+}

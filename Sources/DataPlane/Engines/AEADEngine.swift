@@ -102,7 +102,7 @@ extension AEADEngine {
   @inline(__always)
   package func seal(_ packets: UnsafeMutableRawPointer, stride: Int, count: Int, suite: Suite) {
     for index in 0..<count {
-      let packet = (packets + index &* stride).assumingMemoryBound(to: PacketToSeal.self)
+      let packet = (packets + index &* stride).assumingMemoryBound(to: AEADPacket.self)
       withUnsafeBytes(of: &packet.pointee.nonce) { nonce in
         guard let nonce = nonce.baseAddress else { return }
         seal(
@@ -115,7 +115,7 @@ extension AEADEngine {
 }
 
 /// One packet of a burst that is sealed.
-package struct PacketToSeal {
+package struct AEADPacket {
   package var slot: UnsafeMutableRawPointer
   package var aad: UnsafeRawPointer
   package var text: UnsafeMutableRawPointer

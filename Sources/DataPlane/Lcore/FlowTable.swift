@@ -114,8 +114,9 @@ struct FlowTable<Way>: ~Copyable {
     return nil
   }
 
-  /// Takes in a flow that was not found: where there is room, or else the second time.
-  mutating func enter(_ id: FlowID, _ way: Way) {
+  /// Takes in a flow that was not found, where there is room, or else the second time: gives the place for its way, which the
+  /// caller writes at once.
+  mutating func enter(_ id: FlowID) -> UnsafeMutablePointer<Way>? {
     let hash = id.hash(seed)
     let first = place(hash)
     var flow = first.pointee.generation != generation ? first : first + 1
@@ -124,12 +125,14 @@ struct FlowTable<Way>: ~Copyable {
       let tag = UInt32(truncatingIfNeeded: hash >> 32)
       guard waiting[number] == tag else {
         waiting[number] = tag
-        return
+        return nil
       }
       flow = hash >> 63 == 0 ? first : first + 1
       replacements &+= 1
     }
-    flow.pointee = Flow(id: id, generation: generation, way: way)
+    flow.pointee.id = id
+    flow.pointee.generation = generation
+    return way(of: flow)
   }
 
   @inline(__always) private func place(_ hash: UInt64) -> UnsafeMutablePointer<Flow> {

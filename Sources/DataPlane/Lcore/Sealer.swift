@@ -33,7 +33,7 @@ struct SealForm {
 /// and sixteen octets after the payload are free for the ICV.
 struct SealItem {
   /// The first field, as engines take a burst of them. Slot and nonce are the sealer's to set.
-  fileprivate var call: PacketToSeal
+  fileprivate var call: AEADPacket
   fileprivate(set) var form: UnsafeMutablePointer<SealForm>
   fileprivate var drop: DropReason?
 
@@ -43,7 +43,7 @@ struct SealItem {
     let place = UnsafeMutableRawPointer(items)
     items.initialize(
       repeating: SealItem(
-        call: PacketToSeal(
+        call: AEADPacket(
           slot: place, nonce: Nonce(id: 0, sequence: 0), aad: place, aadLength: 0, text: place, length: 0),
         form: place.assumingMemoryBound(to: SealForm.self)), count: capacity)
     return items

@@ -275,6 +275,7 @@ extension Worker {
       let mac = neighbours.mac(
         of: route.pointee.nextHop.isUnspecified ? destination : route.pointee.nextHop, port: port)
     else { return }
+    guard let way = openFlows.enter(FlowID(packet, isIPv4: isIPv4, origin: .group(group))) else { return }
     let entry = view.ports + port
     var ether: (UInt64, UInt64, UInt16) = (0, 0, 0)
     withUnsafeMutableBytes(of: &ether) { octets in
@@ -282,9 +283,8 @@ extension Worker {
       Self.writeEthernet(entry, isIPv4: isIPv4, at: first)
       first.store(mac)
     }
-    openFlows.enter(
-      FlowID(packet, isIPv4: isIPv4, origin: .group(group)),
-      OpenWay(
+    way.initialize(
+      to: OpenWay(
         mtu: entry.pointee.mtu, port: UInt16(truncatingIfNeeded: port), ether: ether,
         etherLength: UInt8(truncatingIfNeeded: entry.pointee.etherLength)))
   }

@@ -298,9 +298,10 @@ extension Worker {
         octets, available: item.pointee.length, isIPv4: PlainPacket.isIPv4(octets), origin: origin),
       let mac = neighbours.mac(of: peer.pointee.nextHop, port: Int(peer.pointee.port))
     else { return }
-    sealFlows.enter(
-      packet.id,
-      SealWay(
+    // Most flows that come once, or seldom, end here.
+    guard let way = sealFlows.enter(packet.id) else { return }
+    way.initialize(
+      to: SealWay(
         form: form, peer: peer, room: UInt16(clamping: peer.pointee.mtu &- overhead),
         keptClass: sealing.pointee.keptClass, addedClass: sealing.pointee.addedClass,
         policy: UInt8(truncatingIfNeeded: item.pointee.policy),

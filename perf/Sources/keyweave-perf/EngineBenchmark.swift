@@ -11,7 +11,7 @@ final class EngineBenchmark<Engine: AEADEngine> {
     case open = "open, cached key"
     case seal128 = "seal, cached key, AES-128"
     /// The worst case: every packet of a burst needs a data key that is in no cache. One derivation for the burst, then key
-    /// expansion and sealing for each packet.
+    /// expansion and sealing by batches.
     case deriveAndSeal = "derive, expand, seal"
   }
 
@@ -40,8 +40,8 @@ final class EngineBenchmark<Engine: AEADEngine> {
     engine.expand([UInt8](repeating: 0x42, count: 32), suite: suite, into: slot.base)
     switch work {
     case .seal, .seal128:
-      return Measurement(packets: texts.count, samples: samples) {
-        for packet in texts.indices { seal(packet, lengths[packet], suite) }
+      return withPackets(lengths) { packets in
+        Measurement(packets: texts.count, samples: samples) { seal(packets, texts.count, suite) }
       }
     case .open:
       var opened = 0
@@ -64,27 +64,55 @@ final class EngineBenchmark<Engine: AEADEngine> {
     var requests = texts.indices.map {
       DataKeyRequest(variant: variant, id: UInt64($0), epoch: 1, source: .unspecifiedIPv6)
     }
-    let measurement = Measurement(packets: texts.count, samples: samples) {
-      requests.withUnsafeMutableBufferPointer { requests in
-        guard let base = requests.baseAddress else { return }
-        base.pointee.epoch &+= 1
-        derivation.derive(base, count: texts.count, under: entry.pointee.sealing, with: engine, into: keys.base)
-      }
-      for packet in texts.indices {
-        engine.expand(keys.base + packet &* KeyDerivation.keySize, suite: suite, into: slot.base)
-        seal(packet, lengths[packet], suite)
+    let uses = lengths.map { KeyUse(suite: suite, text: $0, aad: Self.headerLength) }
+    let mostBlocks = uses.map(\.blocks).max() ?? 0
+    let batch = try LockedMemory(octets: Engine.batchWidth * engine.slotSize)
+    for index in 0..<Engine.batchWidth { try engine.prepareSlot(batch.base + index * engine.slotSize) }
+    defer { for index in 0..<Engine.batchWidth { engine.releaseSlot(batch.base + index * engine.slotSize) } }
+    let measurement = withPackets(lengths) { packets in
+      Measurement(packets: texts.count, samples: samples) {
+        requests.withUnsafeMutableBufferPointer { requests in
+          guard let base = requests.baseAddress else { return }
+          base.pointee.epoch &+= 1
+          derivation.derive(base, count: texts.count, under: entry.pointee.sealing, with: engine, into: keys.base)
+        }
+        uses.withUnsafeBufferPointer { uses in
+          guard let uses = uses.baseAddress else { return }
+          var first = 0
+          while first < texts.count {
+            let count = min(Engine.batchWidth, texts.count &- first)
+            engine.expandBatch(
+              keys.base + first &* KeyDerivation.keySize, for: uses + first, count: count, into: batch.base)
+            for index in 0..<count { packets[first &+ index].slot = batch.base + index &* engine.slotSize }
+            seal(packets + first, count, suite)
+            first &+= count
+          }
+        }
+        engine.eraseBatch(batch.base, count: min(Engine.batchWidth, texts.count), mostBlocks: mostBlocks)
       }
     }
     return withExtendedLifetime(table) { measurement }
   }
 
+  /// The packets as a lcore describes them, with the cached key.
+  private func withPackets<Result>(
+    _ lengths: [Int], _ body: (UnsafeMutablePointer<AEADPacket>) throws -> Result
+  ) rethrows -> Result {
+    let packets = UnsafeMutablePointer<AEADPacket>.allocate(capacity: texts.count)
+    defer { packets.deallocate() }
+    for (index, text) in texts.enumerated() {
+      let header = text - Self.headerLength
+      (packets + index).initialize(
+        to: AEADPacket(
+          slot: slot.base, nonce: Nonce(header), aad: header, aadLength: Self.headerLength, text: text,
+          length: lengths[index]))
+    }
+    return try body(packets)
+  }
+
   @inline(__always)
-  private func seal(_ packet: Int, _ length: Int, _ suite: Suite) {
-    let text = texts[packet]
-    let header = text - Self.headerLength
-    engine.seal(
-      slot.base, suite: suite, nonce: header, aad: header, aadLength: Self.headerLength, text: text, length: length,
-      tag: text + length)
+  private func seal(_ packets: UnsafeMutablePointer<AEADPacket>, _ count: Int, _ suite: Suite) {
+    engine.seal(packets, stride: MemoryLayout<AEADPacket>.stride, count: count, suite: suite)
   }
 
   @inline(__always)

@@ -149,9 +149,9 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer
   ) {
     if isVectorized {
-      var packet = PacketToSeal(
+      var packet = AEADPacket(
         slot: slot, nonce: Nonce(nonce), aad: aad, aadLength: aadLength, text: text, length: length, tag: tag)
-      return seal(&packet, stride: MemoryLayout<PacketToSeal>.stride, count: 1, suite: suite)
+      return seal(&packet, stride: MemoryLayout<AEADPacket>.stride, count: 1, suite: suite)
     }
     guard mark(of: slot).serves(suite, text: length, aad: aadLength) else {
       fillAfterFailure(text, length)
@@ -169,7 +169,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
   package func seal(_ packets: UnsafeMutableRawPointer, stride: Int, count: Int, suite: Suite) {
     var first = 0
     for index in 0..<count {
-      let packet = (packets + index &* stride).assumingMemoryBound(to: PacketToSeal.self)
+      let packet = (packets + index &* stride).assumingMemoryBound(to: AEADPacket.self)
       let mark = mark(of: packet.pointee.slot)
       let (length, aadLength) = (Int(packet.pointee.length), Int(packet.pointee.aadLength))
       if isVectorized,
@@ -191,7 +191,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   /// With the library, or to fail.
   @inline(never)
-  private func sealAlone(_ packet: UnsafeMutablePointer<PacketToSeal>, suite: Suite) {
+  private func sealAlone(_ packet: UnsafeMutablePointer<AEADPacket>, suite: Suite) {
     let (length, aadLength) = (Int(packet.pointee.length), Int(packet.pointee.aadLength))
     guard !isVectorized else {
       fillAfterFailure(packet.pointee.text, length)

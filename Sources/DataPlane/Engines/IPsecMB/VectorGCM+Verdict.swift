@@ -35,7 +35,7 @@ extension VectorGCM {
       @Sendable (_ schedule: UnsafeRawPointer, _ blocks: UnsafeMutableRawPointer, _ count: Int) -> Void
     /// Seals packets whose notes say how many powers their keys have.
     package typealias Seal =
-      @Sendable (_ suite: Suite, _ packets: UnsafeMutablePointer<PacketToSeal>, _ count: Int) -> Void
+      @Sendable (_ suite: Suite, _ packets: UnsafeMutablePointer<AEADPacket>, _ count: Int) -> Void
     /// Opens with a key of so many powers; the nonce is the AAD's first octets.
     package typealias Open =
       @Sendable (
@@ -52,7 +52,7 @@ extension VectorGCM {
       Candidate(
         expand: { VectorGCM.expand($0, suite: $1, powers: $2, count: $3, into: $4, stride: $5) },
         encryptBlocks: { VectorGCM.encryptBlocks($0, $1, count: $2) },
-        seal: { VectorGCM.seal($1, stride: MemoryLayout<PacketToSeal>.stride, count: $2, suite: $0) },
+        seal: { VectorGCM.seal($1, stride: MemoryLayout<AEADPacket>.stride, count: $2, suite: $0) },
         open: {
           VectorGCM.open(
             $0, powers: $7, suite: $1, nonce: $2, aad: $2, aadLength: $3, text: $4, length: $5, tag: $6)
@@ -205,9 +205,9 @@ extension VectorGCM {
     private func packet(
       _ suite: Suite, _ aadLength: Int, _ text: UnsafeMutableRawPointer, _ length: Int, _ tag: UnsafeMutableRawPointer,
       hasAll: Bool
-    ) -> PacketToSeal {
+    ) -> AEADPacket {
       let (slot, powers) = way(suite, length, aadLength, hasAll: hasAll)
-      var packet = PacketToSeal(
+      var packet = AEADPacket(
         slot: slot, nonce: Nonce(aad), aad: aad, aadLength: aadLength, text: text, length: length, tag: tag)
       packet.note = UInt64(powers)
       return packet

@@ -59,7 +59,7 @@ package enum VectorGCM {
 
   /// Whether C sees in a packet what Swift put there.
   static var hasLayoutOfC: Bool {
-    typealias Own = MemoryLayout<PacketToSeal>
+    typealias Own = MemoryLayout<AEADPacket>
     typealias Other = MemoryLayout<vector_gcm_packet>
     return Own.size == Other.size && Own.offset(of: \.slot) == Other.offset(of: \.key)
       && Own.offset(of: \.aad) == Other.offset(of: \.aad) && Own.offset(of: \.text) == Other.offset(of: \.text)
