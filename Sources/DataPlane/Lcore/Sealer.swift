@@ -101,6 +101,8 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
   mutating func seal(
     _ items: UnsafeMutablePointer<SealItem>, count: Int, board: SealingBoard, clock: StageClock = StageClock()
   ) {
+    // What stands in the first item then may be of a snapshot that is gone.
+    guard count > 0 else { return }
     dataKeys.begin()
     counter.begin()
     // Packets of one burst that have a period in common have the epoch in common. No group has the period 0.
