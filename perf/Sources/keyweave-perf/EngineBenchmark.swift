@@ -94,7 +94,7 @@ final class EngineBenchmark<Engine: AEADEngine> {
     return withExtendedLifetime(table) { measurement }
   }
 
-  /// The packets as a lcore describes them, with the cached key.
+  /// The packets as an lcore describes them, with the cached key.
   private func withPackets<Result>(
     _ lengths: [Int], _ body: (UnsafeMutablePointer<AEADPacket>) throws -> Result
   ) rethrows -> Result {
