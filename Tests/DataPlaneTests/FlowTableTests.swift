@@ -85,7 +85,7 @@ import Wire
     withUnsafeMutableBytes(of: &table) { $0.storeBytes(of: generation, toByteOffset: $0.count - 4, as: UInt32.self) }
   }
 
-  /// A place with two flows takes a third when it comes twice in a row, and no flow of a packet each.
+  /// A place with two flows takes a third when it comes 33 times in a row, and no flow of a packet each.
   @Test func fullPlaces() {
     var table = FlowTable<Int>(placeBits: 0)
     table.enter(Self.id(1), 1)
@@ -94,6 +94,8 @@ import Wire
     #expect(table.find(Self.id(1))?.pointee == 1 && table.find(Self.id(2))?.pointee == 2)
     #expect((3..<1000).allSatisfy { table.find(Self.id($0)) == nil })
     // The last one waits: it may come in, and pushes out one.
+    for _ in 1..<32 { table.enter(Self.id(999), 999) }
+    #expect(table.find(Self.id(999)) == nil)
     table.enter(Self.id(999), 999)
     #expect(table.find(Self.id(999))?.pointee == 999)
     #expect((1...2).count { table.find(Self.id($0)) != nil } == 1)

@@ -62,8 +62,9 @@ struct FlowID {
 
 /// One lcore's flows: for each what the packets before this one showed to be right for all of them.
 ///
-/// A place has room for two flows. When it is full, another flow enters that is not found there twice in a row, so that flows of
-/// a packet each, however many, cost little and push nobody out. The hash is keyed at random.
+/// A place has room for two flows. When it is full, another flow enters that is not found there 33 times in a row, so that flows of
+/// a packet each, however many, cost little and push nobody out, and that three flows that meet in a place do not push each other
+/// out with every packet, for which a burst forgets its ways. The hash is keyed at random.
 struct FlowTable<Way>: ~Copyable {
   struct Flow {
     var id: FlowID
@@ -72,7 +73,7 @@ struct FlowTable<Way>: ~Copyable {
   }
 
   private let flows: UnsafeMutablePointer<Flow>
-  /// Per place, what was met there last and not found: the upper half of its hash.
+  /// Per place, what was met there last and not found: bits of its hash, and in those of `patience` how often more.
   private let waiting: UnsafeMutablePointer<UInt32>
   private let mask: UInt64
   private let seed: (UInt64, UInt64)
@@ -99,6 +100,8 @@ struct FlowTable<Way>: ~Copyable {
     waiting.deallocate()
   }
 
+  private static var patience: UInt32 { 31 }
+
   /// Forgets all flows.
   mutating func forget() {
     generation &+= 1
@@ -114,7 +117,7 @@ struct FlowTable<Way>: ~Copyable {
     return nil
   }
 
-  /// Takes in a flow that was not found, where there is room, or else the second time: gives the place for its way, which the
+  /// Takes in a flow that was not found, where there is room, or else after a while: gives the place for its way, which the
   /// caller writes at once.
   mutating func enter(_ id: FlowID) -> UnsafeMutablePointer<Way>? {
     let hash = id.hash(seed)
@@ -122,11 +125,13 @@ struct FlowTable<Way>: ~Copyable {
     var flow = first.pointee.generation != generation ? first : first + 1
     if flow.pointee.generation == generation {
       let number = Int(truncatingIfNeeded: hash & mask)
-      let tag = UInt32(truncatingIfNeeded: hash >> 32)
-      guard waiting[number] == tag else {
-        waiting[number] = tag
+      let tag = UInt32(truncatingIfNeeded: hash >> 32) & ~Self.patience
+      let met = waiting[number]
+      guard met == tag | Self.patience else {
+        waiting[number] = met & ~Self.patience == tag ? met &+ 1 : tag
         return nil
       }
+      waiting[number] = 0
       flow = hash >> 63 == 0 ? first : first + 1
       replacements &+= 1
     }
