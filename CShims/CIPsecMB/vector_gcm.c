@@ -76,11 +76,13 @@ INLINE void store(uint8_t *place, __m512i value) {
   __asm__ volatile("vmovdqu64 %1, %0" : "=m"(*(__m512i_u *)place) : "v"(value));
 }
 
-INLINE __m512i round_key(const state *s, int round) {
+INLINE __m512i key_at(const uint8_t *place) {
   __m512i key;
-  __asm__ volatile("vbroadcasti32x4 %1, %0" : "=v"(key) : "m"(*(const __m128i *)(s->key + 16 * round)));
+  __asm__ volatile("vbroadcasti32x4 %1, %0" : "=v"(key) : "m"(*(const __m128i *)place));
   return key;
 }
+
+INLINE __m512i round_key(const state *s, int round) { return key_at(s->key + 16 * round); }
 
 INLINE __m512i aes_round(__m512i blocks, __m512i key) {
   __asm__ volatile("vaesenc %1, %0, %0" : "+v"(blocks) : "v"(key));
@@ -143,9 +145,8 @@ INLINE void hash_aad(state *s, const uint8_t *aad, size_t length) {
 
 // A chunk that is hashed piece by piece while this one (opening) or the next (sealing) is encrypted.
 typedef struct {
-  const uint8_t *text;    // NULL: there is none
-  const uint8_t *powers;  // of the first group
-  size_t stride;          // to those of the next group
+  const uint8_t *text, *powers;  // the latter of the first group
+  size_t stride;                 // to those of the next group
   bool few, karatsuba;
   __m512i blocks, factors, product;
 } hashing;
@@ -153,7 +154,8 @@ typedef struct {
 // AES-256 leaves time for a fourth multiplication, and none for the additions that Karatsuba takes.
 INLINE bool takes_karatsuba(int rounds) { return rounds == 10; }
 
-INLINE hashing no_hashing(int rounds) { return (hashing){.text = NULL, .karatsuba = takes_karatsuba(rounds)}; }
+// Of units whose places are found elsewhere.
+INLINE hashing units_hashing(int rounds) { return (hashing){.karatsuba = takes_karatsuba(rounds)}; }
 
 INLINE hashing hashing_of(const state *s, int rounds, const uint8_t *text, bool few) {
   return (hashing){
@@ -227,7 +229,7 @@ INLINE void hash_piece(state *s, hashing *h, int piece) {
 // A piece of hashing, if one is due, `more` instructions after so many of a chunk's.
 INLINE void meanwhile(state *s, hashing *h, int rounds, int done, int more) {
   const int all = (rounds + 3) * chunk, piece = done * pieces * chunk / all;
-  if (h->text != NULL && (done + more) * pieces * chunk / all > piece) hash_piece(s, h, piece);
+  if ((done + more) * pieces * chunk / all > piece) hash_piece(s, h, piece);
 }
 
 INLINE void chunk_round(state *s, int rounds, int round, __m512i *stream, hashing *h) {
@@ -384,7 +386,7 @@ INLINE void rest_round(state *s, int rounds, int round, bool sealing, __m512i *s
 INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int units, __m128i first,
                           __m128i lengths, bool done) {
   __m512i stream[chunk + 1];
-  hashing h = no_hashing(rounds);
+  hashing h = units_hashing(rounds);
   rest units_left = rest_of(s, text, length, units, lengths, done), *r = &units_left;
   __m512i key = round_key(s, 0);
 #pragma unroll
@@ -580,18 +582,12 @@ INLINE void round_with_unit(state *s, cursor *c, hashing *h, __m512i key, __m512
   c->units -= 1;
 }
 
-INLINE __m512i key_at(const uint8_t *key) {
-  __m512i value;
-  __asm__ volatile("vbroadcasti32x4 %1, %0" : "=v"(value) : "m"(*(const __m128i *)key));
-  return value;
-}
-
 // A loop over the rounds, so that one code serves however many units are to be hashed. `ends`: the text ends here, which gives
 // E(J0); otherwise these are whole units.
 INLINE __m128i crypt_units(state *s, cursor *c, int rounds, const uint8_t *key, __m512i counter, __m128i first,
                            uint8_t *text, size_t length, int units, bool ends) {
   __m512i stream[chunk + 1], round = key_at(key);
-  hashing h = no_hashing(rounds);
+  hashing h = units_hashing(rounds);
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
     stream[i] = counters(counter, i);

@@ -102,19 +102,23 @@ extension AEADEngine {
   @inline(__always)
   package func seal(_ packets: UnsafeMutableRawPointer, stride: Int, count: Int, suite: Suite) {
     for index in 0..<count {
-      let packet = (packets + index &* stride).assumingMemoryBound(to: AEADPacket.self)
-      withUnsafeBytes(of: &packet.pointee.nonce) { nonce in
-        guard let nonce = nonce.baseAddress else { return }
-        seal(
-          packet.pointee.slot, suite: suite, nonce: nonce, aad: packet.pointee.aad,
-          aadLength: Int(packet.pointee.aadLength), text: packet.pointee.text, length: Int(packet.pointee.length),
-          tag: packet.pointee.placeOfTag)
-      }
+      sealAlone((packets + index &* stride).assumingMemoryBound(to: AEADPacket.self), suite: suite)
+    }
+  }
+
+  @inline(__always)
+  func sealAlone(_ packet: UnsafeMutablePointer<AEADPacket>, suite: Suite) {
+    withUnsafeBytes(of: &packet.pointee.nonce) { nonce in
+      guard let nonce = nonce.baseAddress else { return }
+      seal(
+        packet.pointee.slot, suite: suite, nonce: nonce, aad: packet.pointee.aad,
+        aadLength: Int(packet.pointee.aadLength), text: packet.pointee.text, length: Int(packet.pointee.length),
+        tag: packet.pointee.placeOfTag)
     }
   }
 }
 
-/// One packet of a burst that is sealed.
+/// One packet of a burst that is sealed. A negative length is refused, as a slot without a key is.
 package struct AEADPacket {
   package var slot: UnsafeMutableRawPointer
   package var aad: UnsafeRawPointer
@@ -141,7 +145,7 @@ package struct AEADPacket {
     self.length = Int32(truncatingIfNeeded: length)
   }
 
-  package var placeOfTag: UnsafeMutableRawPointer { @inline(__always) get { tag ?? text + Int(length) } }
+  package var placeOfTag: UnsafeMutableRawPointer { @inline(__always) get { tag ?? text + max(Int(length), 0) } }
 }
 
 /// The packet that a key is for.

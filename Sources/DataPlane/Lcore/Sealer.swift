@@ -133,8 +133,9 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
       item.pointee.packet.storeBytes(
         of: sequence.bigEndian, toByteOffset: length &- SecurityHeader.sequenceLength, as: UInt64.self)
       item.pointee.call.nonce = Nonce(id: form.pointee.id, sequence: sequence)
-      if form.pointee.word & 0xF > 0 {
-        item.pointee.call.aad = PayloadOffsets(word: form.pointee.word).protected(
+      let offsets = PayloadOffsets(word: form.pointee.word)
+      if offsets.unprotected > 0 {
+        item.pointee.call.aad = offsets.protected(
           of: item.pointee.packet, headerLength: length, scratch: aad + index &* Self.aadCapacity)
       }
       if let slot = dataKeys.recall(index, form.pointee.key, epoch: epoch)

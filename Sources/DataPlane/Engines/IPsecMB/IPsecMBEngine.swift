@@ -182,7 +182,7 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
         VectorGCM.seal(packets + first &* stride, stride: stride, count: index &- first, suite: suite)
       }
       first = index &+ 1
-      sealAlone(packet, suite: suite)
+      sealOrFail(packet, suite: suite)
     }
     if count > first {
       VectorGCM.seal(packets + first &* stride, stride: stride, count: count &- first, suite: suite)
@@ -191,19 +191,10 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
 
   /// With the library, or to fail.
   @inline(never)
-  private func sealAlone(_ packet: UnsafeMutablePointer<AEADPacket>, suite: Suite) {
-    let (length, aadLength) = (Int(packet.pointee.length), Int(packet.pointee.aadLength))
-    guard !isVectorized else {
-      fillAfterFailure(packet.pointee.text, length)
-      fillAfterFailure(packet.pointee.placeOfTag, 16)
-      return
-    }
-    withUnsafeBytes(of: &packet.pointee.nonce) { nonce in
-      guard let nonce = nonce.baseAddress else { return }
-      seal(
-        packet.pointee.slot, suite: suite, nonce: nonce, aad: packet.pointee.aad, aadLength: aadLength,
-        text: packet.pointee.text, length: length, tag: packet.pointee.placeOfTag)
-    }
+  private func sealOrFail(_ packet: UnsafeMutablePointer<AEADPacket>, suite: Suite) {
+    guard isVectorized else { return sealAlone(packet, suite: suite) }
+    fillAfterFailure(packet.pointee.text, Int(packet.pointee.length))
+    fillAfterFailure(packet.pointee.placeOfTag, 16)
   }
 
   @inline(__always)
