@@ -2,7 +2,9 @@
 //
 // A unit is four blocks, a register. On a Zen 5 its AES-256 rounds take seven cycles and its four carry-less multiplications
 // eight, in other pipes. Both are busy only if the two alternate in the program: each pipe's queue is short. Therefore long
-// texts go in chunks of twelve units, which also cover the rounds' latency, with the hashing of twelve others between.
+// texts go in chunks of twelve units, which also cover the rounds' latency, with the hashing of twelve others between. On a
+// Zen 4 the two share two of four pipes, eighteen cycles a unit, and any other instruction may take one of these from them: so
+// counters are one addition each, and products are added in pairs.
 #include "vector_gcm.h"
 
 #if defined(__x86_64__)
@@ -16,27 +18,31 @@ enum {
   chunk_octets = 64 * chunk,
   group = vector_gcm_powers / 4,  // units that few powers serve
   pieces = 6,                     // of a unit's hashing
-  few_units = 5,                  // of a packet that is sealed without another's hashing meanwhile
 };
 
 typedef struct {
   const uint8_t *key;
   bool few;                   // Powers serve a group of units, not a chunk, before the hash is reduced.
   bool joined;                // The first group is AAD and three units of text.
-  __m512i counter;            // of the next four blocks, in little-endian
+  __m512i start;              // in every lane the nonce, plus the first round key
+  const uint8_t *counters;    // the rows of the next units
   __m512i low, middle, high;  // sums of products
   __m512i carry;              // the hash of the groups before, in the first lane
 } state;
 
 #define REVERSED _mm512_broadcast_i32x4(_mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15))
-#define COUNTER_LAST _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0))
 
-// What a unit's counters are above the first one's.
-#define FOURS(units) {0, 0, 0, 4 * units, 0, 0, 0, 4 * units, 0, 0, 0, 4 * units, 0, 0, 0, 4 * units}
-static const uint32_t above[chunk + 1][16] __attribute__((aligned(64))) = {
-    FOURS(0), FOURS(1), FOURS(2), FOURS(3),  FOURS(4),  FOURS(5),  FOURS(6),
-    FOURS(7), FOURS(8), FOURS(9), FOURS(10), FOURS(11), FOURS(12),
+// The counters of a text's blocks, which begin with 2: a row for each unit, to be added to `start`.
+#define LANE(counter) 0, 0, 0, (uint32_t)((counter) % 256 << 24 | (counter) / 256 << 16)
+#define ROW(first) {LANE(first), LANE((first) + 1), LANE((first) + 2), LANE((first) + 3)}
+#define ROWS4(first) ROW(first), ROW((first) + 4), ROW((first) + 8), ROW((first) + 12)
+#define ROWS16(first) ROWS4(first), ROWS4((first) + 16), ROWS4((first) + 32), ROWS4((first) + 48)
+#define ROWS64(first) ROWS16(first), ROWS16((first) + 64), ROWS16((first) + 128), ROWS16((first) + 192)
+#define ROWS256(first) ROWS64(first), ROWS64((first) + 256), ROWS64((first) + 512), ROWS64((first) + 768)
+static const uint32_t rows[][16] __attribute__((aligned(64))) = {
+    ROWS256(2u), ROWS256(1026u), ROWS256(2050u), ROWS256(3074u), ROW(4098u),
 };
+_Static_assert((vector_gcm_longest + 15) / 64 < sizeof(rows) / sizeof(rows[0]), "a text has more units than there are rows");
 
 // What was loaded before is loaded again: there are not enough registers to keep it, and the stack must not see it.
 #define FORGET(pointer) __asm__ volatile("" : "+r"(pointer))
@@ -89,15 +95,48 @@ INLINE __m512i aes_round(__m512i blocks, __m512i key) {
   return blocks;
 }
 
+// Of the first two blocks: half the work.
+INLINE __m512i narrow_aes_round(__m512i blocks, __m512i key) {
+  __m256i two = _mm512_castsi512_si256(blocks);
+  __asm__ volatile("vaesenc %1, %0, %0" : "+v"(two) : "v"(_mm512_castsi512_si256(key)));
+  return _mm512_castsi256_si512(two);
+}
+
 INLINE __m512i last_aes_round(__m512i blocks, __m512i key) {
   __asm__ volatile("vaesenclast %1, %0, %0" : "+v"(blocks) : "v"(key));
   return blocks;
 }
 
-INLINE __m512i counters(__m512i counter, int unit) {
-  __m512i sums = counter;
-  if (unit > 0) __asm__ volatile("vpaddd %1, %2, %0" : "=v"(sums) : "m"(*(const __m512i *)above[unit]), "v"(counter));
-  return sums;
+// The last round, and with it the text's octets, all of a unit's or some.
+INLINE __m512i end_unit(__m512i blocks, __m512i key, uint8_t *place) {
+  blocks = last_aes_round(blocks, _mm512_xor_si512(key, load(place)));
+  store(place, blocks);
+  return blocks;
+}
+
+INLINE __m512i end_part(__mmask64 octets, __m512i blocks, __m512i key, uint8_t *place) {
+  blocks = last_aes_round(blocks, _mm512_xor_si512(key, _mm512_maskz_loadu_epi8(octets, place)));
+  _mm512_mask_storeu_epi8(place, octets, blocks);
+  return blocks;
+}
+
+// A unit's blocks before the first round.
+INLINE __m512i started(const state *s, int unit) {
+  __m512i blocks;
+  __asm__ volatile("vpxorq %1, %2, %0" : "=v"(blocks) : "m"(*(const __m512i *)(s->counters + 64 * unit)), "v"(s->start));
+  return blocks;
+}
+
+// The last unit has J0 too: in its last lane, or where it has one block at most, which `narrow` says, in the second. That is so
+// for half of all lengths; for AES-128, whose rounds are fewer, it does not pay for twice the code.
+INLINE __m512i started_last(const state *s, int unit, bool narrow) {
+  return _mm512_mask_xor_epi32(started(s, unit), narrow ? 0x80 : 0x8000, s->start, _mm512_set1_epi32(1 << 24));
+}
+
+INLINE bool is_narrow(int rounds, size_t length) { return rounds == 14 && (length + 15) % 64 < 32; }
+
+INLINE __m512i aes_round_of(__m512i blocks, __m512i key, int unit, int units, bool narrow) {
+  return narrow && unit == units - 1 ? narrow_aes_round(blocks, key) : aes_round(blocks, key);
 }
 
 // MARK: Hashing
@@ -118,13 +157,11 @@ INLINE void end_group(state *s) {
   s->low = s->middle = s->high = _mm512_setzero_si512();
 }
 
-// Three multiplications (Karatsuba) instead of four: better where no AES rounds are between.
 INLINE void hash(state *s, __m512i blocks, __m512i powers) {
-  __m512i low = _mm512_clmulepi64_epi128(blocks, powers, 0x00), high = _mm512_clmulepi64_epi128(blocks, powers, 0x11);
-  __m512i middle = _mm512_clmulepi64_epi128(halves_sum(blocks), halves_sum(powers), 0x00);
-  s->low = _mm512_xor_si512(s->low, low);
-  s->high = _mm512_xor_si512(s->high, high);
-  s->middle = _mm512_xor_si512(s->middle, sum(middle, low, high));
+  s->low = _mm512_xor_si512(s->low, _mm512_clmulepi64_epi128(blocks, powers, 0x00));
+  s->high = _mm512_xor_si512(s->high, _mm512_clmulepi64_epi128(blocks, powers, 0x11));
+  __m512i one = _mm512_clmulepi64_epi128(blocks, powers, 0x01), other = _mm512_clmulepi64_epi128(blocks, powers, 0x10);
+  s->middle = sum(s->middle, one, other);
 }
 
 // AAD of any length, in groups of its own.
@@ -147,55 +184,48 @@ INLINE void hash_aad(state *s, const uint8_t *aad, size_t length) {
 typedef struct {
   const uint8_t *text, *powers;  // the latter of the first group
   size_t stride;                 // to those of the next group
-  bool few, karatsuba;
+  bool few;
   __m512i blocks, factors, product;
+  __m512i low, high;  // of the first unit of two, added with the second's
 } hashing;
 
-// AES-256 leaves time for a fourth multiplication, and none for the additions that Karatsuba takes.
-INLINE bool takes_karatsuba(int rounds) { return rounds == 10; }
-
-// Of units whose places are found elsewhere.
-INLINE hashing units_hashing(int rounds) { return (hashing){.karatsuba = takes_karatsuba(rounds)}; }
-
-INLINE hashing hashing_of(const state *s, int rounds, const uint8_t *text, bool few) {
+INLINE hashing hashing_of(const state *s, const uint8_t *text, bool few) {
   return (hashing){
       .text = text,
       .few = few,
       .powers = power(s, few ? 4 * group : 4 * chunk),
       .stride = few ? 0 : 64 * group,
-      .karatsuba = takes_karatsuba(rounds),
   };
 }
 
-// The products of a unit whose blocks and powers are there.
-INLINE void multiply_piece(state *s, hashing *h, int piece) {
+// A group ends after the first unit of two.
+INLINE void add_first(state *s, hashing *h) {
+  s->low = _mm512_xor_si512(s->low, h->low);
+  s->high = _mm512_xor_si512(s->high, h->high);
+  h->low = h->high = _mm512_setzero_si512();
+}
+
+// The products of a unit whose blocks and powers are there. Those of the first of two units are added with the second's.
+INLINE void multiply_piece(state *s, hashing *h, int piece, bool second) {
+  __m512i product;
   switch (piece) {
     case 2:
-      h->product = PRODUCT(h->blocks, h->factors, 0x00);
-      s->low = _mm512_xor_si512(s->low, h->product);
+      product = PRODUCT(h->blocks, h->factors, 0x00);
+      s->low = second ? sum(s->low, h->low, product) : s->low;
+      h->low = product;
       SETTLE(s->low);
       break;
-    case 3: {
-      __m512i high = PRODUCT(h->blocks, h->factors, 0x11);
-      s->high = _mm512_xor_si512(s->high, high);
+    case 3:
+      product = PRODUCT(h->blocks, h->factors, 0x11);
+      s->high = second ? sum(s->high, h->high, product) : s->high;
+      h->high = product;
       SETTLE(s->high);
-      if (h->karatsuba) s->middle = sum(s->middle, h->product, high);
-      SETTLE(s->middle);
       break;
-    }
     case 4:
-      if (h->karatsuba) {
-        h->blocks = halves_sum(h->blocks);
-        h->factors = halves_sum(h->factors);
-        SETTLE(h->blocks);
-        SETTLE(h->factors);
-      } else {
-        h->product = PRODUCT(h->blocks, h->factors, 0x01);
-      }
+      h->product = PRODUCT(h->blocks, h->factors, 0x01);
       break;
     default:
-      s->middle = h->karatsuba ? _mm512_xor_si512(s->middle, PRODUCT(h->blocks, h->factors, 0x00))
-                               : sum(s->middle, h->product, PRODUCT(h->blocks, h->factors, 0x10));
+      s->middle = sum(s->middle, h->product, PRODUCT(h->blocks, h->factors, 0x10));
       SETTLE(s->middle);
       break;
   }
@@ -215,7 +245,7 @@ INLINE void hash_piece(state *s, hashing *h, int piece) {
       SETTLE(h->blocks);
       break;
     default:
-      multiply_piece(s, h, piece % pieces);
+      multiply_piece(s, h, piece % pieces, step % 2 == 1);
       if (piece % pieces == pieces - 1 && (step == chunk - 1 || (place == 0 && h->few))) {
         end_group(s);
         SETTLE(s->carry);
@@ -247,16 +277,13 @@ INLINE void chunk_round(state *s, int rounds, int round, __m512i *stream, hashin
   if (rounds == 14) ROUND(10), ROUND(11), ROUND(12), ROUND(13)
 
 INLINE void crypt_chunk(state *s, int rounds, uint8_t *text, hashing h) {
-  __m512i stream[chunk], key = round_key(s, 0);
+  __m512i stream[chunk], key;
 #pragma unroll
   for (int i = 0; i < chunk; i += 1) {
-    stream[i] = _mm512_shuffle_epi8(counters(s->counter, i), COUNTER_LAST);
-    SETTLE(stream[i]);
-    stream[i] = _mm512_xor_si512(stream[i], key);
-    SETTLE(stream[i]);
+    stream[i] = started(s, i);
     meanwhile(s, &h, rounds, 2 * i, 2);
   }
-  s->counter = counters(s->counter, chunk);
+  s->counters += chunk_octets;
 #define CHUNK_ROUND(round) chunk_round(s, rounds, round, stream, &h)
   EACH_ROUND(CHUNK_ROUND);
   key = round_key(s, rounds);
@@ -264,9 +291,7 @@ INLINE void crypt_chunk(state *s, int rounds, uint8_t *text, hashing h) {
   // are no further than its first unit when that is loaded.
 #pragma unroll
   for (int i = 0; i < chunk; i += 1) {
-    __m512i last = _mm512_xor_si512(key, load(text + 64 * i));
-    SETTLE(last);
-    store(text + 64 * i, last_aes_round(stream[i], last));
+    end_unit(stream[i], key, text + 64 * i);
     meanwhile(s, &h, rounds, (rounds + 1) * chunk + 2 * i, 2);
   }
 }
@@ -275,7 +300,7 @@ INLINE void crypt_chunk(state *s, int rounds, uint8_t *text, hashing h) {
 INLINE uint8_t *seal_chunks(state *s, int rounds, uint8_t *text, size_t chunks, bool few) {
   for (; chunks > 0; chunks -= 1, text += chunk_octets) {
     FORGET(s->key);
-    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text - chunk_octets, few));
+    crypt_chunk(s, rounds, text, hashing_of(s, text - chunk_octets, few));
   }
   return text;
 }
@@ -283,9 +308,29 @@ INLINE uint8_t *seal_chunks(state *s, int rounds, uint8_t *text, size_t chunks, 
 INLINE uint8_t *open_chunks(state *s, int rounds, uint8_t *text, size_t chunks, bool few) {
   for (; chunks > 0; chunks -= 1, text += chunk_octets) {
     FORGET(s->key);
-    crypt_chunk(s, rounds, text, hashing_of(s, rounds, text, few));
+    crypt_chunk(s, rounds, text, hashing_of(s, text, few));
   }
   return text;
+}
+
+// MARK: The end of a text
+
+// AES's last round, for units of which the last has J0: returns E(J0).
+INLINE __m128i end_text(const __m512i *stream, int units, bool narrow, __m512i key, uint8_t *text, size_t length) {
+#pragma unroll
+  for (int i = 0; i < units - 1; i += 1) {
+    size_t octets = length - 64 * (size_t)i;
+    if (i < units - 2 || __builtin_expect(octets >= 64, 1)) {
+      end_unit(stream[i], key, text + 64 * i);
+    } else {
+      end_part(first_octets(octets), stream[i], key, text + 64 * i);
+    }
+  }
+  const size_t before = 64 * (size_t)(units - 1);
+  __m512i last = stream[units - 1];
+  // A load of no octets is slow.
+  last = length > before ? end_part(first_octets(length - before), last, key, text + before) : last_aes_round(last, key);
+  return narrow ? _mm512_extracti32x4_epi32(last, 1) : _mm512_extracti32x4_epi32(last, 3);
 }
 
 // MARK: What is left after whole chunks
@@ -328,12 +373,14 @@ INLINE __m512i carried_in_rest(state *s, const rest *r, int unit, __m512i blocks
 }
 
 // To the unit after this one.
-INLINE void next_unit(state *s, rest *r, int unit) {
+INLINE void next_unit(state *s, rest *r, hashing *h, int unit, int units) {
   r->powers += 64;
   r->left -= 4;
   // A group ends here: few powers without AAD, few with it, or a chunk of whole units, whose lengths come after it.
   bool ends = s->few ? (unit + (s->joined ? 1 : 0)) % group == 3 : unit == chunk - 1;
+  if (unit == units - 1 && unit % 2 == 0) add_first(s, h);
   if (unit % group < 2 || !ends) return;
+  if (unit % 2 == 0) add_first(s, h);
   end_group(s);
   r->powers = power(s, r->left < r->most ? r->left : r->most);
 }
@@ -363,68 +410,47 @@ INLINE void rest_piece(state *s, rest *r, hashing *h, int units, int piece) {
       SETTLE(h->blocks);
       break;
     default:
-      multiply_piece(s, h, piece % pieces);
-      if (piece % pieces == pieces - 1) next_unit(s, r, unit);
+      multiply_piece(s, h, piece % pieces, unit % 2 == 1);
+      if (piece % pieces == pieces - 1) next_unit(s, r, h, unit, units - 1);
       break;
   }
 }
 
 // Opening, these units but the last are hashed meanwhile.
-INLINE void rest_round(state *s, int rounds, int round, bool sealing, __m512i *stream, int units, rest *r, hashing *h) {
+INLINE void rest_round(state *s, int rounds, int round, __m512i *stream, int units, bool narrow, rest *r, hashing *h) {
   const int all = pieces * (units - 1), slots = (rounds - 1) * units;
   __m512i key = round_key(s, round);
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
-    stream[i] = aes_round(stream[i], key);
+    stream[i] = aes_round_of(stream[i], key, i, units, narrow);
     const int slot = (round - 1) * units + i, piece = slots < all ? slot : slot * all / slots;
-    if (sealing || (slots >= all && (slot + 1) * all / slots == piece)) continue;
+    if (slots >= all && (slot + 1) * all / slots == piece) continue;
     rest_piece(s, r, h, units, piece);
   }
 }
 
-// Returns E(J0), which makes a tag of the hash: the last unit has a lane for it.
-INLINE __m128i crypt_rest(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int units, __m128i first,
-                          __m128i lengths, bool done) {
+// Opening: returns E(J0), which makes a tag of the hash; the last unit has a lane for it.
+INLINE __m128i crypt_rest(state *s, int rounds, uint8_t *text, size_t length, int units, bool narrow, __m128i lengths,
+                          bool done) {
   __m512i stream[chunk + 1];
-  hashing h = units_hashing(rounds);
+  hashing h = {0};
   rest units_left = rest_of(s, text, length, units, lengths, done), *r = &units_left;
-  __m512i key = round_key(s, 0);
 #pragma unroll
-  for (int i = 0; i < units; i += 1) {
-    stream[i] = counters(s->counter, i);
-    if (i == units - 1) stream[i] = with_last_lane(stream[i], first);
-    stream[i] = _mm512_xor_si512(_mm512_shuffle_epi8(stream[i], COUNTER_LAST), key);
-  }
-#define REST_ROUND(round) rest_round(s, rounds, round, sealing, stream, units, r, &h)
+  for (int i = 0; i < units; i += 1) stream[i] = i == units - 1 ? started_last(s, i, narrow) : started(s, i);
+#define REST_ROUND(round) rest_round(s, rounds, round, stream, units, narrow, r, &h)
   EACH_ROUND(REST_ROUND);
-  if (!sealing) hash_last_unit(s, r, reversed(_mm512_maskz_loadu_epi8(r->in_last, text + 64 * (units - 1))));
-  key = round_key(s, rounds);
+  __m512i blocks = _mm512_setzero_si512();
+  if (r->count > 0) blocks = reversed(_mm512_maskz_loadu_epi8(r->in_last, text + 64 * (units - 1)));
+  hash_last_unit(s, r, blocks);
   FORGET(text);
-#pragma unroll
-  for (int i = 0; i < units; i += 1) {
-    __mmask64 mask = present(r, units, i);
-    __m512i before = _mm512_maskz_loadu_epi8(mask, text + 64 * i);
-    stream[i] = last_aes_round(stream[i], _mm512_xor_si512(before, key));
-    _mm512_mask_storeu_epi8(text + 64 * i, mask, stream[i]);
-  }
-  __m128i block = _mm512_extracti32x4_epi32(stream[units - 1], 3);
-  if (!sealing) return block;
-#pragma unroll
-  for (int i = 0; i < units; i += 1) stream[i] = reversed(_mm512_maskz_mov_epi8(present(r, units, i), stream[i]));
-#pragma unroll
-  for (int i = 0; i < units - 1; i += 1) {
-    hash(s, carried_in_rest(s, r, i, stream[i]), _mm512_loadu_si512(r->powers));
-    next_unit(s, r, i);
-  }
-  hash_last_unit(s, r, stream[units - 1]);
-  return block;
+  return end_text(stream, units, narrow, round_key(s, rounds), text, length);
 }
 
 // At most so many units: thirteen, as 753 to 767 octets leave no lane of twelve for E(J0), or twelve where it is one group.
-INLINE __m128i crypt_rest_of(state *s, int rounds, bool sealing, uint8_t *text, size_t length, int most, __m128i first,
-                             __m128i lengths, bool done) {
+INLINE __m128i crypt_rest_as(state *s, int rounds, uint8_t *text, size_t length, int most, bool narrow, __m128i lengths,
+                             bool done) {
 #define REST(units) \
-  if (units <= most) return crypt_rest(s, rounds, sealing, text, length, units, first, lengths, done)
+  if (units <= most) return crypt_rest(s, rounds, text, length, units, narrow, lengths, done)
   switch ((length + 15) / 64) {
     case 0: REST(1); break;
     case 1: REST(2); break;
@@ -441,17 +467,24 @@ INLINE __m128i crypt_rest_of(state *s, int rounds, bool sealing, uint8_t *text, 
     default: REST(13); break;
   }
 #undef REST
-  return first;
+  return _mm_setzero_si128();
 }
 
-INLINE state begun(const uint8_t *key, size_t powers, __m128i first) {
+INLINE __m128i crypt_rest_of(state *s, int rounds, uint8_t *text, size_t length, int most, __m128i lengths, bool done) {
+  if (is_narrow(rounds, length)) return crypt_rest_as(s, rounds, text, length, most, true, lengths, done);
+  return crypt_rest_as(s, rounds, text, length, most, false, lengths, done);
+}
+
+INLINE state begun(const uint8_t *key, size_t powers, const void *nonce) {
   const __m512i zero = _mm512_setzero_si512();
-  const __m512i following = _mm512_set_epi32(4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0);
+  __m128i start = _mm_setzero_si128();
+  if (nonce != NULL) start = _mm_xor_si128(_mm_maskz_loadu_epi32(7, nonce), _mm_loadu_si128((const __m128i *)key));
   return (state){
       .key = key,
       .few = powers < vector_keys_most_powers,
       .joined = false,
-      .counter = _mm512_add_epi32(_mm512_broadcast_i32x4(first), following),
+      .start = _mm512_broadcast_i32x4(start),
+      .counters = (const uint8_t *)rows,
       .low = zero,
       .middle = zero,
       .high = zero,
@@ -459,50 +492,47 @@ INLINE state begun(const uint8_t *key, size_t powers, __m128i first) {
   };
 }
 
-// J0: the nonce and the counter 1.
-INLINE __m128i first_counter(const void *nonce) { return _mm_insert_epi32(_mm_maskz_loadu_epi32(7, nonce), 1, 3); }
-
 INLINE __m128i lengths_block(size_t aad_length, size_t length) {
   return _mm_set_epi64x((long long)(8 * aad_length), (long long)(8 * length));
 }
 
 INLINE void write_tag(state *s, __m128i block, void *tag) {
   end_group(s);
-  _mm_storeu_si128(tag, _mm_xor_si128(first_lane(reversed(s->carry)), block));
+  __m128i hash = _mm_shuffle_epi8(first_lane(s->carry), first_lane(REVERSED));
+  _mm_storeu_si128(tag, _mm_xor_si128(hash, block));
 }
 
-// AAD of at most three blocks, the first times the given power.
-INLINE __m512i short_aad_factors(const state *s, size_t blocks, size_t first_power) {
-  return _mm512_maskz_loadu_epi64(first_blocks(blocks), power(s, first_power));
-}
-
-INLINE __m512i short_aad_blocks(const uint8_t *aad, size_t length) {
-  return reversed(_mm512_maskz_loadu_epi8(first_octets(length), aad));
+// AAD of at most three blocks, the first times the given power, and in the last lane the lengths, if they are given.
+INLINE void hash_short_aad(state *s, const uint8_t *aad, size_t length, size_t first_power, const __m128i *lengths) {
+  __m512i blocks = reversed(_mm512_maskz_loadu_epi8(first_octets(length), aad));
+  __m512i factors = _mm512_maskz_loadu_epi64(first_blocks((length + 15) / 16), power(s, first_power));
+  if (lengths != NULL) {
+    blocks = with_last_lane(blocks, *lengths);
+    factors = with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1)));
+  }
+  hash(s, blocks, factors);
 }
 
 // A packet that is one group, with short AAD: no hash is carried, and the lengths come in AAD's last lane.
-INLINE void gcm_group(const uint8_t *key, int rounds, bool sealing, const void *nonce, const uint8_t *aad,
-                      size_t aad_length, uint8_t *text, size_t length, void *tag) {
-  __m128i first = first_counter(nonce), lengths = lengths_block(aad_length, length);
-  state made = begun(key, vector_keys_most_powers, first), *s = &made;
+INLINE void open_group(const uint8_t *key, int rounds, const void *nonce, const uint8_t *aad, size_t aad_length,
+                       uint8_t *text, size_t length, void *tag) {
+  __m128i lengths = lengths_block(aad_length, length);
+  state made = begun(key, vector_keys_most_powers, nonce), *s = &made;
   size_t aad_blocks = (aad_length + 15) / 16;
-  __m512i factors = short_aad_factors(s, aad_blocks, aad_blocks + (length + 15) / 16 + 1);
-  hash(s, with_last_lane(short_aad_blocks(aad, aad_length), lengths),
-       with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1))));
-  const int most = sealing ? few_units : chunk;
-  write_tag(s, crypt_rest_of(s, rounds, sealing, text, length, most, first, lengths, true), tag);
+  hash_short_aad(s, aad, aad_length, aad_blocks + (length + 15) / 16 + 1, &lengths);
+  write_tag(s, crypt_rest_of(s, rounds, text, length, chunk, lengths, true), tag);
 }
 
-// Any packet that is not, when it is opened.
+// Any packet that is not.
 INLINE void open_groups(const uint8_t *key, size_t powers, int rounds, const void *nonce, const uint8_t *aad,
                         size_t aad_length, uint8_t *text, size_t length, void *tag) {
-  __m128i first = first_counter(nonce), lengths = lengths_block(aad_length, length);
-  state made = begun(key, powers, first), *s = &made;
+  __m128i lengths = lengths_block(aad_length, length);
+  state made = begun(key, powers, nonce), *s = &made;
   size_t aad_blocks = (aad_length + 15) / 16;
   if (aad_blocks < 4) {
     // If there is no chunk, AAD and three units of text (13 blocks at least: otherwise it were one group) come together.
     s->joined = s->few && length < chunk_octets;
-    hash(s, short_aad_blocks(aad, aad_length), short_aad_factors(s, aad_blocks, s->joined ? aad_blocks + 12 : aad_blocks));
+    hash_short_aad(s, aad, aad_length, s->joined ? aad_blocks + 12 : aad_blocks, NULL);
     if (!s->joined) end_group(s);
   } else {
     hash_aad(s, aad, aad_length);
@@ -512,7 +542,7 @@ INLINE void open_groups(const uint8_t *key, size_t powers, int rounds, const voi
   text = s->few ? open_chunks(s, rounds, text, chunks, true) : open_chunks(s, rounds, text, chunks, false);
   s->few = forgotten(s->few);
   FORGET(s->key);
-  write_tag(s, crypt_rest_of(s, rounds, false, text, length, 13, first, lengths, false), tag);
+  write_tag(s, crypt_rest_of(s, rounds, text, length, 13, lengths, false), tag);
 }
 
 INLINE bool is_group(size_t powers, size_t aad_length, size_t length) {
@@ -535,11 +565,14 @@ typedef struct {
   size_t units;  // whole ones; none are left of a chunk when its hash is in the carry
   size_t left;   // blocks, with that of the lengths
   size_t room;   // units left in the group
+  bool done;     // the lengths are hashed
+  bool begins;   // a group, whose first unit takes in the hash of the groups before
 } cursor;
 
 INLINE size_t most_units(const state *s) { return s->few ? group : chunk; }
 
 INLINE void begin_group(const state *s, cursor *c) {
+  c->begins = true;
   c->room = most_units(s);
   c->powers = power(s, c->left < 4 * c->room ? c->left : 4 * c->room);
 }
@@ -560,73 +593,69 @@ INLINE void hash_unit_of(state *s, cursor *c, __m512i blocks) {
   next_unit_of(s, c);
 }
 
-// One of AES's rounds, and between its instructions those that hash a unit.
-INLINE void round_with_unit(state *s, cursor *c, hashing *h, __m512i key, __m512i *stream, int units) {
+// One of AES's rounds, and between its instructions those that hash a unit, the first or the second of two.
+INLINE void round_with_unit(state *s, cursor *c, hashing *h, __m512i key, __m512i *stream, int units, bool narrow,
+                            bool second) {
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
-    stream[i] = aes_round(stream[i], key);
+    stream[i] = aes_round_of(stream[i], key, i, units, narrow);
 #pragma unroll
     for (int piece = i * pieces / units; piece < (i + 1) * pieces / units; piece += 1) {
       if (piece == 0) {
         h->blocks = load(c->text);
         h->factors = load(c->powers);
       } else if (piece == 1) {
-        h->blocks = carried(s, reversed(h->blocks));
+        h->blocks = reversed(h->blocks);
+        SETTLE(h->blocks);
+        if (c->begins) h->blocks = carried(s, h->blocks);
+        c->begins = false;
         SETTLE(h->blocks);
       } else {
-        multiply_piece(s, h, piece);
+        multiply_piece(s, h, piece, second);
       }
     }
   }
+  if (!second && c->room == 1) add_first(s, h);
   next_unit_of(s, c);
   c->units -= 1;
 }
 
 // A loop over the rounds, so that one code serves however many units are to be hashed. `ends`: the text ends here, which gives
 // E(J0); otherwise these are whole units.
-INLINE __m128i crypt_units(state *s, cursor *c, int rounds, const uint8_t *key, __m512i counter, __m128i first,
-                           uint8_t *text, size_t length, int units, bool ends) {
-  __m512i stream[chunk + 1], round = key_at(key);
-  hashing h = units_hashing(rounds);
+INLINE __m128i crypt_units(state *s, cursor *c, int rounds, const state *now, uint8_t *text, size_t length, int units,
+                           bool narrow, bool ends) {
+  __m512i stream[chunk + 1], round;
+  hashing h = {0};
 #pragma unroll
   for (int i = 0; i < units; i += 1) {
-    stream[i] = counters(counter, i);
-    if (ends && i == units - 1) stream[i] = with_last_lane(stream[i], first);
-    stream[i] = _mm512_xor_si512(_mm512_shuffle_epi8(stream[i], COUNTER_LAST), round);
+    stream[i] = ends && i == units - 1 ? started_last(now, i, narrow) : started(now, i);
     SETTLE(stream[i]);
   }
-  const uint8_t *last = key + 16 * rounds;
-  key += 16;
+  const uint8_t *key = now->key + 16, *last = now->key + 16 * rounds;
 #pragma clang loop unroll(disable)
-  for (; c->units > 0 && key != last; key += 16) round_with_unit(s, c, &h, key_at(key), stream, units);
+  for (; c->units > 1 && last - key > 16; key += 32) {
+    round_with_unit(s, c, &h, key_at(key), stream, units, narrow, false);
+    round_with_unit(s, c, &h, key_at(key + 16), stream, units, narrow, true);
+  }
+  h.low = h.high = _mm512_setzero_si512();  // There is no first one.
+#pragma clang loop unroll(disable)
+  for (; c->units > 0 && key != last; key += 16) round_with_unit(s, c, &h, key_at(key), stream, units, narrow, true);
 #pragma clang loop unroll(disable)
   for (; key != last; key += 16) {
     round = key_at(key);
 #pragma unroll
-    for (int i = 0; i < units; i += 1) stream[i] = aes_round(stream[i], round);
+    for (int i = 0; i < units; i += 1) stream[i] = aes_round_of(stream[i], round, i, units, narrow);
   }
   round = key_at(key);
+  if (ends) return end_text(stream, units, narrow, round, text, length);
 #pragma unroll
-  for (int i = 0; i < units; i += 1) {
-    uint8_t *place = text + 64 * i;
-    size_t octets = length - 64 * (size_t)i;
-    // Of the two units that may not be whole the last never is, and the other nearly always.
-    if (!ends || i < units - 2 || (i == units - 2 && __builtin_expect(octets >= 64, 1))) {
-      store(place, last_aes_round(stream[i], _mm512_xor_si512(round, load(place))));
-    } else if (i < units - 1 || (length > 64 * (size_t)i && length % 64 > 0)) {
-      __mmask64 mask = first_octets(octets);
-      stream[i] = last_aes_round(stream[i], _mm512_xor_si512(round, _mm512_maskz_loadu_epi8(mask, place)));
-      _mm512_mask_storeu_epi8(place, mask, stream[i]);
-    } else {
-      stream[i] = last_aes_round(stream[i], round);
-    }
-  }
-  return ends ? _mm512_extracti32x4_epi32(stream[units - 1], 3) : first;
+  for (int i = 0; i < units; i += 1) end_unit(stream[i], round, text + 64 * i);
+  return _mm_setzero_si128();
 }
 
-INLINE __m128i crypt_end(state *s, cursor *c, int rounds, const uint8_t *key, __m512i counter, __m128i first,
-                         uint8_t *text, size_t length) {
-#define END(units) crypt_units(s, c, rounds, key, counter, first, text, length, units, true)
+INLINE __m128i crypt_end_as(state *s, cursor *c, int rounds, const state *now, uint8_t *text, size_t length,
+                            bool narrow) {
+#define END(units) crypt_units(s, c, rounds, now, text, length, units, narrow, true)
   switch ((length + 15) / 64) {
     case 0: return END(1);
     case 1: return END(2);
@@ -643,6 +672,11 @@ INLINE __m128i crypt_end(state *s, cursor *c, int rounds, const uint8_t *key, __
     default: return END(13);
   }
 #undef END
+}
+
+INLINE __m128i crypt_end(state *s, cursor *c, int rounds, const state *now, uint8_t *text, size_t length) {
+  if (is_narrow(rounds, length)) return crypt_end_as(s, c, rounds, now, text, length, true);
+  return crypt_end_as(s, c, rounds, now, text, length, false);
 }
 
 // A packet that is encrypted: E(J0), what of its text is not yet hashed, and the hash of what came before that.
@@ -667,10 +701,13 @@ INLINE cursor begin_hashing(state *s, const sealed *p) {
     begin_group(s, &c);
     return c;
   }
-  // AAD is the first unit of a group.
-  size_t most = 4 * (most_units(s) - 1) + aad_blocks, now = aad_blocks + c.left < most ? aad_blocks + c.left : most;
-  hash(s, short_aad_blocks(of->aad, of->aad_length), short_aad_factors(s, aad_blocks, now));
-  c.room = most_units(s) - 1;
+  // AAD is a group's first unit. If there is one group, the lengths are in that unit too.
+  size_t most = 4 * most_units(s), rest = most - 4, left = c.left;
+  c.done = aad_blocks + left <= most;
+  c.room = c.done ? most : rest / 4;
+  size_t now = aad_blocks + (c.done || left < rest ? left : rest);
+  __m128i lengths = lengths_block(of->aad_length, of->length);
+  hash_short_aad(s, of->aad, of->aad_length, now, c.done ? &lengths : NULL);
   c.powers = power(s, now - aad_blocks);
   return c;
 }
@@ -686,26 +723,31 @@ INLINE void end_hashing(state *s, cursor *c, const sealed *p) {
     hash_unit_of(s, c, _mm512_maskz_loadu_epi8(first_octets(octets), c->text));
     octets = 0;
   }
-  __m512i blocks = _mm512_setzero_si512();
-  if (octets > 0) blocks = reversed(_mm512_maskz_loadu_epi8(first_octets(octets), c->text));
-  // Without text there is the carry.
-  __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(octets > 0 ? (octets + 15) / 16 : 1), c->powers);
-  blocks = with_last_lane(carried(s, blocks), lengths_block(of->aad_length, of->length));
-  hash(s, blocks, with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1))));
+  if (!c->done || octets > 0) {
+    __m512i blocks = _mm512_setzero_si512();
+    if (octets > 0) blocks = reversed(_mm512_maskz_loadu_epi8(first_octets(octets), c->text));
+    // Without text there is the carry.
+    __m512i factors = _mm512_maskz_loadu_epi64(first_blocks(octets > 0 ? (octets + 15) / 16 : 1), c->powers);
+    if (!c->done) {
+      blocks = with_last_lane(carried(s, blocks), lengths_block(of->aad_length, of->length));
+      factors = with_last_lane(factors, _mm_load_si128((const __m128i *)power(s, 1)));
+    }
+    hash(s, blocks, factors);
+  }
   write_tag(s, p->block, tag_of(of));
 }
 
 // A packet of a chunk or more, while `before` is hashed.
 INLINE sealed seal_chunked(const packet *now, int rounds, sealed before) {
-  __m128i first = first_counter(now->nonce);
-  state made = begun(now->key, now->powers, first), hashed = made, *s = &made;
+  state made = begun(now->key, now->powers, now->nonce), hashed = made, *s = &made;
   uint8_t *text = now->text;
   cursor c = begin_hashing(&hashed, &before);
-  crypt_units(&hashed, &c, rounds, now->key, s->counter, first, text, chunk_octets, chunk, false);
+  crypt_units(&hashed, &c, rounds, s, text, chunk_octets, chunk, false, false);
   end_hashing(&hashed, &c, &before);
-  s->counter = counters(s->counter, chunk);
-  hash_aad(s, now->aad, now->aad_length);
-  size_t chunks = now->length / chunk_octets - 1;
+  s->counters += chunk_octets;
+  size_t chunks = now->length / chunk_octets - 1, aad_blocks = (now->aad_length + 15) / 16;
+  const bool is_joined = chunks == 0 && aad_blocks < 4;
+  if (!is_joined) hash_aad(s, now->aad, now->aad_length);
   text += chunk_octets;
   text = s->few ? seal_chunks(s, rounds, text, chunks, true) : seal_chunks(s, rounds, text, chunks, false);
   s->few = forgotten(s->few);
@@ -714,18 +756,24 @@ INLINE sealed seal_chunked(const packet *now, int rounds, sealed before) {
   // Of the last chunk there are no lengths to come.
   c = (cursor){.text = text - chunk_octets, .units = chunk, .left = 4 * chunk};
   begin_group(s, &c);
-  __m512i counter = s->counter;
-  __m128i block = crypt_end(s, &c, rounds, now->key, counter, first, text, length);
+  if (is_joined) {
+    // AAD is the first group's first unit, and the chunk's last unit is left for what comes after it: a group less.
+    c.units -= 1;
+    c.left -= 4;
+    c.room -= 1;
+    c.powers = power(s, 4 * c.room);
+    hash_short_aad(s, now->aad, now->aad_length, aad_blocks + 4 * c.room, NULL);
+  }
+  __m128i block = crypt_end(s, &c, rounds, s, text, length);
 #pragma clang loop unroll(disable)
   for (; c.units > 0; c.units -= 1) hash_unit_of(s, &c, _mm512_loadu_si512(c.text));
-  return (sealed){.packet = now, .text = text, .block = block, .carry = s->carry};
+  return (sealed){.packet = now, .text = c.text, .block = block, .carry = s->carry};
 }
 
 INLINE sealed seal_unchunked(const packet *now, int rounds, sealed before) {
-  __m128i first = first_counter(now->nonce);
-  state made = begun(now->key, now->powers, first), hashed = made;
+  state made = begun(now->key, now->powers, now->nonce), hashed = made;
   cursor c = begin_hashing(&hashed, &before);
-  __m128i block = crypt_end(&hashed, &c, rounds, now->key, made.counter, first, now->text, now->length);
+  __m128i block = crypt_end(&hashed, &c, rounds, &made, now->text, now->length);
   end_hashing(&hashed, &c, &before);
   return (sealed){.packet = now, .text = now->text, .block = block, .carry = _mm512_setzero_si512()};
 }
@@ -735,15 +783,9 @@ INLINE void seal_burst(const packet *packets, size_t stride, size_t count, int r
   for (; count > 0; count -= 1) {
     const packet *now = packets;
     packets = (const packet *)((const uint8_t *)packets + stride);
-    if (is_group(now->powers, now->aad_length, now->length) && now->length < 64 * few_units - 15) {
-      gcm_group(now->key, rounds, true, now->nonce, now->aad, now->aad_length, now->text, now->length, tag_of(now));
-    } else if (now->length >= chunk_octets) {
-      before = seal_chunked(now, rounds, before);
-    } else {
-      before = seal_unchunked(now, rounds, before);
-    }
+    before = now->length < chunk_octets ? seal_unchunked(now, rounds, before) : seal_chunked(now, rounds, before);
   }
-  state s = begun(NULL, 0, before.block);
+  state s = begun(NULL, 0, NULL);
   cursor c = begin_hashing(&s, &before);
   end_hashing(&s, &c, &before);
 }
@@ -768,7 +810,7 @@ VECTOR void vector_gcm_seal_128(const packet *packets, size_t stride, size_t cou
   VECTOR void name(const void *key, size_t powers, const void *nonce, const void *aad, size_t aad_length, void *text, \
                    size_t length, void *tag) {                                                                        \
     if (is_group(powers, aad_length, length)) {                                                                       \
-      gcm_group(key, rounds, false, nonce, aad, aad_length, text, length, tag);                                       \
+      open_group(key, rounds, nonce, aad, aad_length, text, length, tag);                                             \
     } else {                                                                                                          \
       name##_groups(key, powers, nonce, aad, aad_length, text, length, tag);                                          \
     }                                                                                                                 \

@@ -151,6 +151,30 @@ import Wire
     #expect(slot.open(sealed.text, tag: sealed.tag, suite: suite, nonce: nonce, aad: aad) == nil)
   }
 
+  /// No packet is longer than 65,535 octets: what is, the engines' counters and tables are not made for.
+  @Test(arguments: Which.allCases, [(65_535, 1148, true), (65_536, 16, false), (64, 65_536, false)])
+  func whatIsTooLongIsRefused(_ which: Which, _ lengths: (text: Int, aad: Int, fits: Bool)) throws {
+    let (engine, other) = (try makeEngine(which), try makeEngine(.openSSL))
+    defer {
+      engine.shutdown()
+      other.shutdown()
+    }
+    let (slot, otherSlot) = (try EngineSlot(engine), try EngineSlot(other))
+    var random = RepeatableGenerator(seed: 5)
+    let (key, nonce) = (random.octets(32), random.octets(12))
+    slot.expand(key, .aes256)
+    otherSlot.expand(key, .aes256)
+    let (clear, aad) = (random.octets(lengths.text), random.octets(lengths.aad))
+    let sealed = slot.seal(clear, suite: .aes256, nonce: nonce, aad: aad)
+    // Refused means random octets.
+    let again = slot.seal(clear, suite: .aes256, nonce: nonce, aad: aad)
+    #expect(sealed.text != clear && (sealed.text == again.text) == lengths.fits)
+    for opening in [slot, otherSlot] {
+      let opened = opening.open(sealed.text, tag: sealed.tag, suite: .aes256, nonce: nonce, aad: aad)
+      #expect(opened == (lengths.fits ? clear : nil))
+    }
+  }
+
   /// A burst of any size comes out as single blocks would, and as the other engine makes it; also after another
   /// schedule was used at the same address.
   @Test(arguments: Which.allCases)

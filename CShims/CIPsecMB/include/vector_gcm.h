@@ -11,8 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// The fewest powers with which a key serves packets of any length.
-enum { vector_gcm_powers = 16 };
+enum {
+  /// The fewest powers with which a key serves packets of any length.
+  vector_gcm_powers = 16,
+  /// Octets of the longest text.
+  vector_gcm_longest = 65535,
+};
 
 /// One packet that is sealed.
 typedef struct {

@@ -59,7 +59,8 @@ package protocol AEADEngine: KeyPrimitives {
 
   /// Encrypts length octets at text in place and writes the 16-octet tag. The nonce has 12 octets.
   ///
-  /// In a slot without a key of this suite, text and tag come out as random octets: clear text never leaves.
+  /// In a slot without a key of this suite, or with text or AAD of more than 65,535 octets, text and tag come out as random
+  /// octets: clear text never leaves.
   func seal(
     _ slot: UnsafeMutableRawPointer, suite: Suite, nonce: UnsafeRawPointer, aad: UnsafeRawPointer, aadLength: Int,
     text: UnsafeMutableRawPointer, length: Int, tag: UnsafeMutableRawPointer)
@@ -67,7 +68,8 @@ package protocol AEADEngine: KeyPrimitives {
   /// The same for count packets, of which each is `stride` octets after the one before.
   func seal(_ packets: UnsafeMutableRawPointer, stride: Int, count: Int, suite: Suite)
 
-  /// Decrypts length octets at text in place; false if the tag is not the right one or the slot has no key of this suite.
+  /// Decrypts length octets at text in place; false if the tag is not the right one, the slot has no key of this suite, or
+  /// text or AAD has more than 65,535 octets.
   ///
   /// After false the text is garbage or partly decrypted: the packet must be dropped.
   func open(
@@ -118,7 +120,7 @@ extension AEADEngine {
   }
 }
 
-/// One packet of a burst that is sealed. A negative length is refused, as a slot without a key is.
+/// One packet of a burst that is sealed.
 package struct AEADPacket {
   package var slot: UnsafeMutableRawPointer
   package var aad: UnsafeRawPointer
@@ -176,6 +178,9 @@ struct SlotMark {
   static var anyBlocks: Int { 1 &<< 32 }
   static var manyBlocks: Int { anyBlocks &- 1 }
 
+  /// Octets of the longest text or AAD: no IP packet has more.
+  static var longest: Int { 1 &<< 16 &- 1 }
+
   @inline(__always)
   static func holds(_ suite: Suite, blocks: Int = anyBlocks) -> SlotMark {
     SlotMark(rawValue: UInt64(truncatingIfNeeded: blocks) &<< 8 | UInt64(suite.rawValue) &+ 1)
@@ -194,9 +199,14 @@ struct SlotMark {
   @inline(__always)
   func servesAny(_ suite: Suite) -> Bool { rawValue == Self.holds(suite).rawValue }
 
+  /// Whether neither is too long, nor negative.
+  @inline(__always)
+  static func allows(text: Int, aad: Int) -> Bool { (text | aad) & ~longest == 0 }
+
   @inline(__always)
   func serves(_ suite: Suite, text: Int, aad: Int) -> Bool {
-    isOf(suite) && text | aad >= 0 && KeyUse.blocks(text: text, aad: aad) <= Int(truncatingIfNeeded: rawValue &>> 8)
+    isOf(suite) && Self.allows(text: text, aad: aad)
+      && KeyUse.blocks(text: text, aad: aad) <= Int(truncatingIfNeeded: rawValue &>> 8)
   }
 }
 

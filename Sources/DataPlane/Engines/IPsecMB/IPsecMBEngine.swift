@@ -173,7 +173,8 @@ package struct IPsecMBEngine: AEADEngine, @unchecked Sendable {
       let mark = mark(of: packet.pointee.slot)
       let (length, aadLength) = (Int(packet.pointee.length), Int(packet.pointee.aadLength))
       if isVectorized,
-        mark.servesAny(suite) && length | aadLength >= 0 || mark.serves(suite, text: length, aad: aadLength)
+        mark.servesAny(suite) && SlotMark.allows(text: length, aad: aadLength)
+          || mark.serves(suite, text: length, aad: aadLength)
       {
         packet.pointee.note = UInt64(VectorGCM.powers(in: mark))
         continue

@@ -79,7 +79,9 @@ extension VectorGCM {
     private static let powersEnd = Int(CIPsecMB_gcm_key_size)
     private static let roundKeys = 240
     /// The longest text and AAD that a packet can have: jumbo frames; a security header and 255 words of COffset.
-    private static let (longest, longestAAD) = (9600, 128 + 255 * 4)
+    private static let (jumbo, longestAAD) = (9600, 128 + 255 * 4)
+    /// Room for any text.
+    private static let longest = SlotMark.longest + 1
 
     init(_ manager: UnsafeMutablePointer<IMB_MGR>, _ candidate: Candidate) {
       self.candidate = candidate
@@ -111,6 +113,7 @@ extension VectorGCM {
       let missing = CIPsecMB_vector_features & ~manager.pointee.features
       guard IMB_ARCH(rawValue: manager.pointee.used_arch) == IMB_ARCH_AVX512, missing == 0 else { return .unsupported }
       guard VectorGCM.hasLayoutOfC else { return .differs("the layout of a packet") }
+      guard Int(vector_gcm_longest) == SlotMark.longest else { return .differs("the longest text") }
       for suite in Suite.allCases {
         let name = suite == .aes256 ? "AES-256-GCM" : "AES-128-GCM"
         guard expands(suite) else { return .differs("key expansion for \(name)") }
@@ -157,8 +160,9 @@ extension VectorGCM {
       return true
     }
 
-    /// Every length of text that a packet can have, each with another AAD, and up to two chunks with a security header's;
-    /// every AAD with some texts; every pair of short ones (a security header and clear octets are multiples of four).
+    /// Every length of text that a packet can have, and the longest, each with another AAD, and up to two chunks with a
+    /// security header's; every AAD with some texts; every pair of short ones (a security header and clear octets are
+    /// multiples of four).
     private func firstDifference(_ suite: Suite) -> (text: Int, aad: Int)? {
       let key = UnsafeMutableRawPointer.allocate(byteCount: KeyDerivation.keySize, alignment: 64)
       defer { key.deallocate() }
@@ -171,7 +175,7 @@ extension VectorGCM {
         Self.fill(slot(index) + Self.roundKeys, Self.powersEnd - 16 * powers - Self.roundKeys)
       }
       text.copyMemory(from: text + Self.longest, byteCount: Self.longest)
-      for length in 0...Self.longest {
+      for length in [SlotMark.longest] + Array(0...Self.jumbo) {
         let all =
           length <= 320 ? stride(from: 0, through: 192, by: 4) : stride(from: length % 49 * 4, through: 192, by: 999)
         for aadLength in all where !agrees(suite, length, aadLength) { return (length, aadLength) }
