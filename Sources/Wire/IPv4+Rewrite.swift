@@ -12,12 +12,12 @@ extension IPv4Header {
 
   /// One less, not below zero. What that takes from the sum, 0x0100, is added to its complement, the checksum.
   @inlinable @inline(__always) package static func decrementTTL(_ bytes: inout MutableRawSpan, at offset: Int = 0) {
-    let old = bytes.bytes.uint8(at: offset &+ ttlOffset)
-    guard old > 0 else { return }
-    let checksum = UInt32(bytes.bytes.uint16(at: offset &+ checksumOffset)) &+ 0x0100
-    bytes.store(old &- 1, at: offset &+ ttlOffset)
-    bytes.store(
-      UInt16(truncatingIfNeeded: checksum &+ (checksum >= 0xFFFF ? 1 : 0)), at: offset &+ checksumOffset)
+    // TTL, protocol, checksum.
+    let word = bytes.bytes.uint32(at: offset &+ ttlOffset)
+    guard word >> 24 > 0 else { return }
+    // The sum's carry out of its 16 bits is added to it, and not to the protocol.
+    let added: UInt32 = word & 0xFFFF >= 0xFEFF ? 0x0101 &- 0x1_0000 : 0x0100
+    bytes.store(word &- 0x0100_0000 &+ added, at: offset &+ ttlOffset)
   }
 
   @inlinable package static func setTrafficClass(_ value: UInt8, _ bytes: inout MutableRawSpan, at offset: Int = 0) {

@@ -72,7 +72,7 @@ struct FlowTable<Way>: ~Copyable {
     var way: Way
   }
 
-  private let flows: UnsafeMutablePointer<Flow>
+  private let flows: UnsafeMutableRawPointer
   /// Per place, what was met there last and not found: bits of its hash, and in those of `patience` how often more.
   private let waiting: UnsafeMutablePointer<UInt32>
   private let mask: UInt64
@@ -85,10 +85,9 @@ struct FlowTable<Way>: ~Copyable {
   init(placeBits: Int) {
     let places = 1 << placeBits
     mask = UInt64(places - 1)
-    let octets = 2 * places * MemoryLayout<Flow>.stride
-    let memory = UnsafeMutableRawPointer.allocateLines(byteCount: octets)
-    memory.initializeMemory(as: UInt8.self, repeating: 0, count: octets)
-    flows = memory.bindMemory(to: Flow.self, capacity: 2 * places)
+    let octets = 2 * places * Self.stride
+    flows = .allocateLines(byteCount: octets)
+    flows.initializeMemory(as: UInt8.self, repeating: 0, count: octets)
     waiting = .allocateLines(capacity: places)
     waiting.initialize(repeating: 0, count: places)
     var random = SystemRandomNumberGenerator()
@@ -96,24 +95,27 @@ struct FlowTable<Way>: ~Copyable {
   }
 
   deinit {
-    UnsafeMutableRawPointer(flows).deallocate()
+    flows.deallocate()
     waiting.deallocate()
   }
 
   private static var patience: UInt32 { 31 }
+  /// From one flow to the next: whole lines of the cache, of which a packet then touches as few as can be.
+  private static var stride: Int { @inline(__always) get { (MemoryLayout<Flow>.size &+ 63) & ~63 } }
 
   /// Forgets all flows.
   mutating func forget() {
     generation &+= 1
     guard generation == 0 else { return }
-    for index in 0..<2 * Int(mask &+ 1) { flows[index].generation = 0 }
+    for index in 0..<2 * Int(mask &+ 1) { flow(index).pointee.generation = 0 }
     generation = 1
   }
 
   @inline(__always) func find(_ id: FlowID) -> UnsafeMutablePointer<Way>? {
     let first = place(id.hash(seed))
     if first.pointee.id == id, first.pointee.generation == generation { return way(of: first) }
-    if first[1].id == id, first[1].generation == generation { return way(of: first + 1) }
+    let second = Self.next(first)
+    if second.pointee.id == id, second.pointee.generation == generation { return way(of: second) }
     return nil
   }
 
@@ -122,7 +124,7 @@ struct FlowTable<Way>: ~Copyable {
   mutating func enter(_ id: FlowID) -> UnsafeMutablePointer<Way>? {
     let hash = id.hash(seed)
     let first = place(hash)
-    var flow = first.pointee.generation != generation ? first : first + 1
+    var flow = first.pointee.generation != generation ? first : Self.next(first)
     if flow.pointee.generation == generation {
       let number = Int(truncatingIfNeeded: hash & mask)
       let tag = UInt32(truncatingIfNeeded: hash >> 32) & ~Self.patience
@@ -132,7 +134,7 @@ struct FlowTable<Way>: ~Copyable {
         return nil
       }
       waiting[number] = 0
-      flow = hash >> 63 == 0 ? first : first + 1
+      flow = hash >> 63 == 0 ? first : Self.next(first)
       replacements &+= 1
     }
     flow.pointee.id = id
@@ -141,7 +143,15 @@ struct FlowTable<Way>: ~Copyable {
   }
 
   @inline(__always) private func place(_ hash: UInt64) -> UnsafeMutablePointer<Flow> {
-    flows + 2 &* Int(truncatingIfNeeded: hash & mask)
+    flow(2 &* Int(truncatingIfNeeded: hash & mask))
+  }
+
+  @inline(__always) private func flow(_ index: Int) -> UnsafeMutablePointer<Flow> {
+    (flows + index &* Self.stride).assumingMemoryBound(to: Flow.self)
+  }
+
+  @inline(__always) private static func next(_ flow: UnsafeMutablePointer<Flow>) -> UnsafeMutablePointer<Flow> {
+    (UnsafeMutableRawPointer(flow) + stride).assumingMemoryBound(to: Flow.self)
   }
 
   @inline(__always) private func way(of flow: UnsafeMutablePointer<Flow>) -> UnsafeMutablePointer<Way> {

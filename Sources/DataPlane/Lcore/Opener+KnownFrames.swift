@@ -103,6 +103,28 @@ extension Opener {
       ? UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt64.self))
       : UInt64(UInt32(bigEndian: octets.loadUnaligned(fromByteOffset: SecurityHeader.idOffset, as: UInt32.self)))
     item.pointee.id = id
+    guard replay == nil, variant.context != .sourceAddress else {
+      return recogniseSource(item, frame, epoch, place: place, own: board == nil ? nil : own, replay: replay)
+    }
+    if known.pointee.sender.id == id, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) != nil {
+      return true
+    }
+    request(item, KnownFrame.Sender(id: id, source: IPAddress(high: 0, low: 0)), epoch, place: place)
+    return true
+  }
+
+  /// What is left for a packet whose source address or counter is to be looked at. In a function of its own, as is the next, so
+  /// that other packets have the registers.
+  @inline(never)
+  private mutating func recogniseSource(
+    _ item: UnsafeMutablePointer<KnownOpen>, _ frame: UnsafeRawPointer, _ epoch: UInt16, place: Int, own: UInt64?,
+    replay: ReplayView?
+  ) -> Bool {
+    let known = item.pointee.known
+    let layout = known.pointee.layout
+    let group = known.pointee.group
+    let variant = known.pointee.variant
+    let id = item.pointee.id
     var source = IPAddress(high: 0, low: 0)
     if variant.context == .sourceAddress {
       source = layout.source(of: frame)
@@ -110,9 +132,9 @@ extension Opener {
     }
     if let replay {
       subjects[place] = replay.subject(
-        SecurityHeader(variant: variant, id: id, epoch: epoch, counter: sequence & 0xFFFF_FFFF_FFFF),
+        SecurityHeader(variant: variant, id: id, epoch: epoch, counter: item.pointee.sequence & 0xFFFF_FFFF_FFFF),
         group: group.pointee.index, period: group.pointee.epochPeriod, fingerprint: known.pointee.master.fingerprint,
-        source: source, own: board == nil ? nil : own)
+        source: source, own: own)
       if subjects[place].isProtected {
         switch replay.look(&subjects[place]) {
         case .late, .duplicate: return false
@@ -120,14 +142,25 @@ extension Opener {
         }
       }
     }
-    let isSameSender =
+    let isSame =
       known.pointee.sender.id == id && (variant.context != .sourceAddress || known.pointee.sender.source == source)
-    if isSameSender, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) != nil { return true }
-    if !isSameSender { known.pointee.sender = KnownFrame.Sender(id: id, source: source) }
-    dataKeys.request(
-      place, DataKeyRequest(variant: variant, id: id, epoch: epoch, source: source), master: known.pointee.master,
-      text: item.pointee.payloadLength &- clear, aad: length &+ clear, memo: &known.pointee.sender.key)
+    if isSame, dataKeys.recall(place, known.pointee.sender.key, epoch: epoch) != nil { return true }
+    request(item, KnownFrame.Sender(id: id, source: source), epoch, place: place)
     return true
+  }
+
+  /// The key of a sender that is not the last packet's, or whose key is not remembered.
+  @inline(never)
+  private mutating func request(
+    _ item: UnsafeMutablePointer<KnownOpen>, _ sender: KnownFrame.Sender, _ epoch: UInt16, place: Int
+  ) {
+    let known = item.pointee.known
+    known.pointee.sender = sender
+    dataKeys.request(
+      place,
+      DataKeyRequest(variant: known.pointee.variant, id: sender.id, epoch: epoch, source: sender.source),
+      master: known.pointee.master, text: item.pointee.payloadLength &- item.pointee.clear,
+      aad: known.pointee.length &+ item.pointee.clear, memo: &known.pointee.sender.key)
   }
 
   /// Step 9 for a packet that was recognised: why it is dropped, or nothing.

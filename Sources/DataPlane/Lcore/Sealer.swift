@@ -105,8 +105,25 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
     guard count > 0 else { return }
     dataKeys.begin()
     counter.begin()
-    // Packets of one burst that have a period in common have the epoch in common. No group has the period 0.
-    var period: UInt32 = 0
+    let (dropped, differences) = number(items, count, board)
+    dataKeys.resolve(packets: count &- dropped)
+    clock.end(.keys)
+    if dataKeys.misses | dropped | Int(differences) == 0 {
+      encrypt(items, count)
+    } else {
+      encryptRuns(items, count)
+    }
+    dataKeys.end()
+    clock.end(.cipher)
+  }
+
+  /// Step 1, and the requests for step 2. Gives the number of packets that are dropped, and bits in which variants differ.
+  @inline(never)
+  private mutating func number(
+    _ items: UnsafeMutablePointer<SealItem>, _ count: Int, _ board: SealingBoard
+  ) -> (dropped: Int, differences: UInt8) {
+    // Packets of a burst that have the template in common have the epoch in common.
+    var last: UnsafePointer<SealTemplate>?
     var current: UInt16?
     var dropped = 0
     // Bits in which packets' variants differ from the first one's.
@@ -116,14 +133,12 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
       let item = items + index
       let form = item.pointee.form
       let template = form.pointee.template
-      differences |= template.pointee.header.variant.rawValue ^ variant
-      if template.pointee.epochPeriod != period {
-        period = template.pointee.epochPeriod
-        current = board.sealEpoch(period: period).map { Epoch.onWire($0) }
+      if template != last {
+        last = template
+        differences |= template.pointee.header.variant.rawValue ^ variant
+        current = Self.epoch(template, board)
       }
-      guard let epoch = current, !template.pointee.isGranted || Self.isGranted(template, epoch),
-        let number = counter.next(member: template.pointee.member)
-      else {
+      guard let epoch = current, let number = counter.next(member: template.pointee.member) else {
         item.pointee.drop = .counterExhausted
         dropped &+= 1
         continue
@@ -138,26 +153,26 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
         item.pointee.call.aad = offsets.protected(
           of: item.pointee.packet, headerLength: length, scratch: aad + index &* Self.aadCapacity)
       }
-      if let slot = dataKeys.recall(index, form.pointee.key, epoch: epoch)
-        ?? dataKeys.request(
-          index,
-          DataKeyRequest(
-            variant: template.pointee.header.variant, id: form.pointee.id, epoch: epoch, source: form.pointee.source),
-          master: template.pointee.master, text: Int(item.pointee.call.length), aad: Int(item.pointee.call.aadLength),
-          memo: &form.pointee.key)
-      {
+      if let slot = dataKeys.recall(index, form.pointee.key, epoch: epoch) ?? request(item, index, epoch) {
         item.pointee.call.slot = slot
       }
     }
-    dataKeys.resolve(packets: count &- dropped)
-    clock.end(.keys)
-    if dataKeys.misses | dropped | Int(differences) == 0 {
-      encrypt(items, count)
-    } else {
-      encryptRuns(items, count)
-    }
-    dataKeys.end()
-    clock.end(.cipher)
+    return (dropped, differences)
+  }
+
+  /// In a function of its own, so that packets whose keys are remembered have the registers.
+  @inline(never)
+  private mutating func request(_ item: UnsafeMutablePointer<SealItem>, _ index: Int, _ epoch: UInt16)
+    -> UnsafeMutableRawPointer?
+  {
+    let form = item.pointee.form
+    let template = form.pointee.template
+    return dataKeys.request(
+      index,
+      DataKeyRequest(
+        variant: template.pointee.header.variant, id: form.pointee.id, epoch: epoch, source: form.pointee.source),
+      master: template.pointee.master, text: Int(item.pointee.call.length), aad: Int(item.pointee.call.aadLength),
+      memo: &form.pointee.key)
   }
 
   /// Packets that differ in their suites, that have no keys yet, or that were dropped among others.
@@ -191,6 +206,15 @@ struct Sealer<Engine: AEADEngine>: ~Copyable {
   private func encrypt(_ items: UnsafeMutablePointer<SealItem>, _ count: Int) {
     guard count > 0 else { return }
     dataKeys.engine.seal(items, stride: MemoryLayout<SealItem>.stride, count: count, suite: items.pointee.suite)
+  }
+
+  /// The epoch to seal in; nothing while there is none.
+  @inline(__always)
+  private static func epoch(_ template: UnsafePointer<SealTemplate>, _ board: SealingBoard) -> UInt16? {
+    guard let epoch = board.sealEpoch(period: template.pointee.epochPeriod).map({ Epoch.onWire($0) }),
+      !template.pointee.isGranted || isGranted(template, epoch)
+    else { return nil }
+    return epoch
   }
 
   /// A client has keys for some epochs only.

@@ -62,8 +62,13 @@ struct Transmitter: ~Copyable {
   }
 
   /// One that is not the gateway's own.
-  @inline(__always) func forward(_ mbuf: Mbuf, port: Int) {
-    if (buffers + port).pointee.append(mbuf) == Self.width { flush(port) }
+  @inline(__always) func forward(_ mbuf: Mbuf, port: Int) { forward(mbuf, port: port, by: buffer(port)) }
+
+  /// For packets in a row to one port.
+  @inline(__always) func buffer(_ port: Int) -> UnsafeMutablePointer<TransmitBuffer> { buffers + port }
+
+  @inline(__always) func forward(_ mbuf: Mbuf, port: Int, by buffer: UnsafeMutablePointer<TransmitBuffer>) {
+    if buffer.pointee.append(mbuf) == Self.width { flush(port) }
   }
 
   @inline(__always) func flushAll() {

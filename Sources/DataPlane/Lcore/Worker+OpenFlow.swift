@@ -95,25 +95,16 @@ extension Worker {
     findWays(opened)
     var proxied = 0
     var others = 0
-    // Packets of one group in a row are counted together.
-    var group = 0
-    var counted = 0
     var index = 0
     while index < opened {
       let item = knownOpens + index
-      if item.pointee.group != group {
-        if counted > 0 { counters.opened(group: group, counted) }
-        group = item.pointee.group
-        counted = 0
-      }
-      if let way = item.pointee.openWay {
-        deliverKnown(item, way)
-        counted &+= 1
-        index &+= 1
+      if item.pointee.openWay != nil {
+        index = deliverKnown(from: index, below: opened)
       } else if item.pointee.isProxied {
         known[proxied] = known[index]
-        age(known[proxied], isIPv4: item.pointee.isIPv4)
-        counted &+= 1
+        let packet = known[proxied]
+        Self.age(packet.mbuf.data + packet.l3, packet.length, isIPv4: item.pointee.isIPv4)
+        counters.opened(group: item.pointee.group, 1)
         proxied &+= 1
         index &+= 1
       } else {
@@ -127,7 +118,6 @@ extension Worker {
         if openFlows.replacements &+ sealFlows.replacements != replacements { forgetWays(from: index, below: opened) }
       }
     }
-    if counted > 0 { counters.opened(group: group, counted) }
     counters.add(.opened, opened &- others)
     clock.end(.deliver)
     if proxied > 0 { sealKnownProxied(proxied) }
@@ -177,8 +167,7 @@ extension Worker {
     let length: Int
     if isIPv4 {
       length = Int(truncatingIfNeeded: first >> 32 & 0xFFFF)
-      let headerLength = Int(truncatingIfNeeded: first >> 54 & 0x3C)
-      guard headerLength >= IPv4Header.minimumLength, length >= headerLength, length <= available,
+      guard length >= IPv4Header.minimumLength, length <= available,
         payload.load(fromByteOffset: IPv4Header.ttlOffset, as: UInt8.self) > 1
       else { return }
     } else {
@@ -195,8 +184,31 @@ extension Worker {
     guard view.isProxy else { return }
     let mbuf = item.pointee.mbuf
     item.pointee.isProxied = takeKnown(
-      mbuf, l3: payload - UnsafeRawPointer(mbuf.data), available: length, isIPv4: isIPv4, origin: .group(group),
+      mbuf, payload, l3: payload - UnsafeRawPointer(mbuf.data), available: length, isIPv4: isIPv4,
+      origin: .group(group),
       at: index)
+  }
+
+  /// Packets whose way is known, as far as they follow each other; gives the place of the first that is not one of them. In a
+  /// function of its own, where registers suffice.
+  @inline(never)
+  private mutating func deliverKnown(from start: Int, below end: Int) -> Int {
+    let items = knownOpens
+    var index = start
+    // Packets of one group in a row are counted together.
+    var group = items[start].group
+    var counted = start
+    while index < end, let way = items[index].openWay {
+      if items[index].group != group {
+        counters.opened(group: group, index &- counted)
+        group = items[index].group
+        counted = index
+      }
+      deliverKnown(items + index, way)
+      index &+= 1
+    }
+    counters.opened(group: group, index &- counted)
+    return index
   }
 
   @inline(__always)

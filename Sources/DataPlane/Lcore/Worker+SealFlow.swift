@@ -26,17 +26,19 @@ struct SealWay {
 
 /// What comes before a payload, from the Ethernet header to the security header, as the packets of a flow have it in common.
 struct SealHeaders {
-  /// The longest: a tagged frame's, 18; IPv6, 40; UDP, 8; security header, 128; in whole vectors of 16. The first field, so that
-  /// a pointer to the headers is a pointer to these octets.
-  private var octets: InlineArray<208, UInt8>
+  /// IPv4: the sum of the header's last three words, to which a packet's first two are added. IPv6: the first word.
+  private let base: UInt32
   /// Octets to the IP header, to the security header and to the payload.
   private let ip: UInt8
   private let security: UInt8
   private let length: UInt8
-  private let isIPv4: Bool
-  private let isUDP: Bool
-  /// IPv4: the sum of the header's last three words, to which a packet's first two are added. IPv6: the first word.
-  private let base: UInt32
+  /// Bit 0: IPv4; bit 1: UDP. In one octet, so that with what is before them in a flow the headers begin a line of the cache.
+  private let kind: UInt8
+  /// The longest: a tagged frame's, 18; IPv6, 40; UDP, 8; security header, 128; in whole vectors of 16.
+  private var octets: InlineArray<208, UInt8>
+
+  private var isIPv4: Bool { @inline(__always) get { kind & 1 != 0 } }
+  private var isUDP: Bool { @inline(__always) get { kind & 2 != 0 } }
 
   /// Those that `Worker.writeHeaders` wrote to a frame for one of the packets.
   init(_ frame: UnsafeRawPointer, to mac: MACAddress, peer: UnsafePointer<PeerEntry>, securityLength: Int) {
@@ -45,8 +47,7 @@ struct SealHeaders {
     self.ip = UInt8(truncatingIfNeeded: ip)
     security = UInt8(truncatingIfNeeded: peer.pointee.templateLength)
     length = UInt8(truncatingIfNeeded: count)
-    isIPv4 = peer.pointee.isIPv4
-    isUDP = peer.pointee.carriage == .udp
+    kind = (peer.pointee.isIPv4 ? 1 : 0) | (peer.pointee.carriage == .udp ? 2 : 0)
     base =
       peer.pointee.isIPv4
       ? UInt32(Checksum.fold(peer.pointee.checksumBase))
@@ -56,6 +57,11 @@ struct SealHeaders {
       octets.copyMemory(from: UnsafeRawBufferPointer(start: frame, count: min(count, octets.count)))
       octets.baseAddress?.store(mac)
     }
+  }
+
+  @inline(__always)
+  private static func octets(_ headers: UnsafePointer<SealHeaders>) -> UnsafeRawPointer {
+    UnsafeRawPointer(headers) + (MemoryLayout<SealHeaders>.offset(of: \.octets) ?? 0)
   }
 
   /// Makes a frame of the IP packet that lies `payload` octets into the buffer's data: sets all but epoch and counter. Gives the
@@ -73,7 +79,7 @@ struct SealHeaders {
     }
     let frame = mbuf.data
     let total = count &+ payloadLength &+ SecurityHeader.icvLength
-    frame.copyHeaders(from: UnsafeRawPointer(headers), count: count)
+    frame.copyHeaders(from: octets(headers), count: count)
     let ip = Int(headers.pointee.ip)
     let place = frame + ip
     if headers.pointee.isIPv4 {
@@ -102,8 +108,9 @@ struct PlainPacket {
   let trafficClass: UInt8
   let mayFragment: Bool
 
-  /// Reads no further than `available` octets. The checks are those of `Worker.classifyPacket` and `age`, in whatever order is
-  /// cheap, as none of them names a drop here; what depends on nothing but the flow's ID was checked for its first packet.
+  /// Reads no further than `available` octets; `isIPv4` is as the function of that name has it. The checks are those of
+  /// `Worker.classifyPacket` and `age`, in whatever order is cheap, as none of them names a drop here; what depends on nothing
+  /// but the flow's ID was checked for its first packet.
   @inline(__always)
   init?(_ packet: UnsafeRawPointer, available: Int, isIPv4: Bool, origin: FlowOrigin) {
     let start: Int
@@ -113,8 +120,7 @@ struct PlainPacket {
       start = IPv4Header.minimumLength
       guard available >= start &+ UDPHeader.length else { return nil }
       let second = UInt64(bigEndian: packet.loadUnaligned(fromByteOffset: IPv4Header.ttlOffset, as: UInt64.self))
-      guard first >> 56 == 0x45, UInt16(truncatingIfNeeded: first) & 0x3FFF == 0, second >> 56 > 1,
-        Self.hasRightChecksum(packet)
+      guard UInt16(truncatingIfNeeded: first) & 0x3FFF == 0, second >> 56 > 1, Self.hasRightChecksum(packet)
       else { return nil }
       length = Int(truncatingIfNeeded: first >> 32 & 0xFFFF)
       trafficClass = UInt8(truncatingIfNeeded: first >> 48)
@@ -129,23 +135,25 @@ struct PlainPacket {
       protocolNumber = UInt8(truncatingIfNeeded: first >> 8)
     }
     guard length <= available, length >= start &+ UDPHeader.length else { return nil }
-    var size: UInt8 = 0
-    if protocolNumber != IPProtocol.udp {
+    let ports = packet.loadUnaligned(fromByteOffset: start, as: UInt32.self)
+    // What is left in clear ends where the header does: packets of one flow have the size of it in common.
+    if protocolNumber == IPProtocol.udp {
+      id = FlowID(packet, isIPv4: isIPv4, ports: ports, protocolNumber: IPProtocol.udp, origin: origin)
+    } else {
       guard protocolNumber == IPProtocol.tcp, length >= start &+ TCPView.minimumLength else { return nil }
-      size = packet.load(fromByteOffset: start &+ TCPView.dataOffsetOffset, as: UInt8.self) >> 4
+      let size = packet.load(fromByteOffset: start &+ TCPView.dataOffsetOffset, as: UInt8.self) >> 4
       let headersEnd = start &+ Int(size) &* 4
       // A SYN may have its segment size lowered.
       guard headersEnd >= start &+ TCPView.minimumLength, headersEnd <= length,
         packet.load(fromByteOffset: start &+ TCPView.flagsOffset, as: UInt8.self) & TCPView.syn == 0
       else { return nil }
+      id = FlowID(
+        packet, isIPv4: isIPv4, ports: ports, protocolNumber: IPProtocol.tcp, shape: size, origin: origin)
     }
-    // What is left in clear ends where the header does: packets of one flow have the size of it in common.
-    id = FlowID(
-      packet, isIPv4: isIPv4, ports: packet.loadUnaligned(fromByteOffset: start, as: UInt32.self),
-      protocolNumber: protocolNumber, shape: size, origin: origin)
   }
 
-  @inline(__always) static func isIPv4(_ packet: UnsafeRawPointer) -> Bool { packet.load(as: UInt8.self) >> 4 == 4 }
+  /// IPv4 without options. What is neither that nor IPv6 is no plain packet.
+  @inline(__always) static func isIPv4(_ packet: UnsafeRawPointer) -> Bool { packet.load(as: UInt8.self) == 0x45 }
 
   /// Whether the checksum of an IPv4 header without options is right.
   @inline(__always)
@@ -153,9 +161,11 @@ struct PlainPacket {
     let first = packet.loadUnaligned(as: UInt64.self)
     let second = packet.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
     let last = packet.loadUnaligned(fromByteOffset: IPv4Header.destinationOffset, as: UInt32.self)
-    // In whatever order of octets: ones' complement sums are the same, but for the order (RFC 1071, section 2).
-    let sum = (first >> 32) &+ (first & 0xFFFF_FFFF) &+ (second >> 32) &+ (second & 0xFFFF_FFFF) &+ UInt64(last)
-    return Checksum.fold(sum) == 0xFFFF
+    // In whatever order of octets, and in words of whatever size: ones' complement sums are the same, but for the order (RFC
+    // 1071, section 2).
+    let (sum, carry) = first.addingReportingOverflow(second)
+    let (whole, lastCarry) = (sum &+ (carry ? 1 : 0)).addingReportingOverflow(UInt64(last))
+    return Checksum.fold(whole &+ (lastCarry ? 1 : 0)) == 0xFFFF
   }
 }
 
@@ -184,37 +194,52 @@ extension Worker {
     let origin = FlowOrigin.port(port)
     var others = 0
     var knownCount = 0
+    let station = (entry.pointee.mac.rawValue &<< 16).bigEndian
+    let received = received
     for index in 0..<count {
       guard let mbuf = received[index] else { continue }
-      if let l3 = entry.pointee.plainOffset(mbuf),
-        PlainPacket.isIPv4(mbuf.data + l3)
-          ? noteKnown(mbuf, l3: l3, isIPv4: true, origin: origin, at: knownCount)
-          : noteKnown(mbuf, l3: l3, isIPv4: false, origin: origin, at: knownCount)
-      {
-        knownCount &+= 1
-      } else {
-        received[others] = mbuf
-        others &+= 1
+      if let l3 = entry.pointee.plainOffset(mbuf, station: station) {
+        let octets = mbuf.data + l3
+        let available = mbuf.length &- l3
+        if PlainPacket.isIPv4(octets)
+          ? noteKnown(mbuf, octets, l3: l3, available, isIPv4: true, origin, at: knownCount)
+          : noteKnownIPv6(mbuf, octets, l3: l3, available, origin, at: knownCount)
+        {
+          knownCount &+= 1
+          continue
+        }
       }
+      received[others] = mbuf
+      others &+= 1
     }
     return (knownCount, others)
   }
 
+  /// In a function of its own, so that IPv4 has the registers.
+  @inline(never)
+  private mutating func noteKnownIPv6(
+    _ mbuf: Mbuf, _ octets: UnsafeMutableRawPointer, l3: Int, _ available: Int, _ origin: FlowOrigin, at place: Int
+  ) -> Bool {
+    noteKnown(mbuf, octets, l3: l3, available, isIPv4: false, origin, at: place)
+  }
+
   @inline(__always)
-  private mutating func noteKnown(_ mbuf: Mbuf, l3: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int) -> Bool {
-    guard takeKnown(mbuf, l3: l3, available: mbuf.length &- l3, isIPv4: isIPv4, origin: origin, at: place) else {
+  private mutating func noteKnown(
+    _ mbuf: Mbuf, _ octets: UnsafeMutableRawPointer, l3: Int, _ available: Int, isIPv4: Bool, _ origin: FlowOrigin,
+    at place: Int
+  ) -> Bool {
+    guard takeKnown(mbuf, octets, l3: l3, available: available, isIPv4: isIPv4, origin: origin, at: place) else {
       return false
     }
-    age(known[place], isIPv4: isIPv4)
+    Self.age(octets, available, isIPv4: isIPv4)
     return true
   }
 
   /// - Parameter available: octets from the IP header on.
   @inline(__always)
   mutating func takeKnown(
-    _ mbuf: Mbuf, l3: Int, available: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int
+    _ mbuf: Mbuf, _ octets: UnsafeRawPointer, l3: Int, available: Int, isIPv4: Bool, origin: FlowOrigin, at place: Int
   ) -> Bool {
-    let octets = mbuf.data + l3
     guard let packet = PlainPacket(octets, available: available, isIPv4: isIPv4, origin: origin),
       let way = sealFlows.find(packet.id), packet.length <= Int(way.pointee.room)
     else { return false }
@@ -225,21 +250,36 @@ extension Worker {
   /// One hop less, of a packet that has some. Before its headers are written, as the cipher's load of it has to wait until such
   /// small stores have reached the cache.
   @inline(__always)
-  mutating func age(_ item: KnownSeal, isIPv4: Bool) {
-    var bytes = UnsafeMutableRawBufferPointer(start: item.mbuf.data + item.l3, count: item.length).mutableBytes
+  static func age(_ octets: UnsafeMutableRawPointer, _ available: Int, isIPv4: Bool) {
+    var bytes = UnsafeMutableRawBufferPointer(start: octets, count: available).mutableBytes
     if isIPv4 { IPv4Header.decrementTTL(&bytes) } else { IPv6Header.decrementHopLimit(&bytes) }
   }
 
-  /// Of the packets in `known`.
+  /// Of the packets in `known`. Each loop is in a function of its own, where registers suffice.
   @inline(__always)
   mutating func sealKnown(_ count: Int) {
-    for index in 0..<count { wrapKnown(index) }
+    wrapKnown(count)
     clock.end(.header)
+    sealer.seal(sealItems, count: sealCount, board: board, clock: clock)
     finishKnown()
   }
 
+  @inline(never)
+  private mutating func wrapKnown(_ count: Int) {
+    let items = sealItems
+    var wrapped = 0
+    for index in 0..<count {
+      if wrapKnown(at: index, in: items + wrapped) {
+        if wrapped < index { known[wrapped] = known[index] }
+        wrapped &+= 1
+      }
+    }
+    sealCount = wrapped
+  }
+
+  /// Writes the headers of one packet, which `sealItem` then is; false if it was dropped.
   @inline(__always)
-  private mutating func wrapKnown(_ index: Int) {
+  private mutating func wrapKnown(at index: Int, in sealItem: UnsafeMutablePointer<SealItem>) -> Bool {
     let item = known + index
     let way = item.pointee.way
     guard
@@ -247,37 +287,42 @@ extension Worker {
         SealWay.headers(way), item.pointee.mbuf, payload: item.pointee.l3, payloadLength: item.pointee.length,
         trafficClass: item.pointee.trafficClass & way.pointee.keptClass | way.pointee.addedClass,
         mayFragment: item.pointee.mayFragment, identification: &identification)
-    else { return discard(item.pointee.mbuf, .noBuffer) }
-    if sealCount < index { known[sealCount] = item.pointee }
+    else {
+      discard(item.pointee.mbuf, .noBuffer)
+      return false
+    }
     let form = UnsafeMutableRawPointer(way).assumingMemoryBound(to: SealForm.self)
-    sealItems[sealCount].take(header, payloadLength: item.pointee.length, form: form)
-    sealCount &+= 1
+    sealItem.pointee.take(header, payloadLength: item.pointee.length, form: form)
+    return true
   }
 
-  @inline(__always)
+  @inline(never)
   private mutating func finishKnown() {
-    sealer.seal(sealItems, count: sealCount, board: board, clock: clock)
     var sealed = 0
     // Packets to one peer in a row are counted together.
     var peer = known[0].way.pointee.peer
+    var port = Int(peer.pointee.port)
+    var buffer = transmitter.buffer(port)
     var counted = 0
     for index in 0..<sealCount {
-      let done = known[index]
+      let done = known + index
       if let reason = sealItems[index].takeDrop() {
-        discard(done.mbuf, reason)
+        discard(done.pointee.mbuf, reason)
         continue
       }
-      if done.way.pointee.peer != peer {
-        counters.sealed(peer: peer.pointee.place, counted)
-        peer = done.way.pointee.peer
-        counted = 0
+      let way = done.pointee.way
+      if way.pointee.peer != peer {
+        counters.sealed(peer: peer.pointee.place, sealed &- counted)
+        counted = sealed
+        peer = way.pointee.peer
+        port = Int(peer.pointee.port)
+        buffer = transmitter.buffer(port)
       }
       sealed &+= 1
-      counted &+= 1
-      if done.way.pointee.policy != SealWay.noPolicy { counters.proxied(policy: Int(done.way.pointee.policy)) }
-      transmitter.forward(done.mbuf, port: Int(peer.pointee.port))
+      if way.pointee.policy != SealWay.noPolicy { counters.proxied(policy: Int(way.pointee.policy)) }
+      transmitter.forward(done.pointee.mbuf, port: port, by: buffer)
     }
-    counters.sealed(peer: peer.pointee.place, counted)
+    counters.sealed(peer: peer.pointee.place, sealed &- counted)
     counters.add(.sealed, sealed)
     sealCount = 0
   }
@@ -332,19 +377,26 @@ struct KnownSeal {
 
 extension PortEntry {
   /// Where a frame's IP packet begins, for a frame of one buffer to this port alone, with this port's tag and no other.
-  @inline(__always) func plainOffset(_ mbuf: Mbuf) -> Int? {
+  ///
+  /// - Parameter station: its MAC address, as a word of it stands in frames.
+  @inline(__always) func plainOffset(_ mbuf: Mbuf, station: UInt64) -> Int? {
     let frame = UnsafeRawPointer(mbuf.data)
     guard mbuf.pointee.nb_segs == 1, mbuf.length >= 18 &+ IPv4Header.minimumLength else { return nil }
-    let station = UInt64(bigEndian: frame.loadUnaligned(as: UInt64.self)) >> 16
-    guard station == mac.rawValue || isCapture && station >> 40 & 1 == 0 else { return nil }
-    let type = UInt32(bigEndian: frame.loadUnaligned(fromByteOffset: EthernetHeader.typeOffset, as: UInt32.self))
-    if vlan == Self.untagged { return Self.isIP(type >> 16) ? 14 : nil }
-    guard type >> 16 == EtherType.vlan, UInt16(truncatingIfNeeded: type) & 0xFFF == vlan else { return nil }
-    let inner = UInt16(bigEndian: frame.loadUnaligned(fromByteOffset: 16, as: UInt16.self))
-    return Self.isIP(UInt32(inner)) ? 18 : nil
+    let destination = frame.loadUnaligned(as: UInt64.self)
+    guard (destination ^ station) & Self.address == 0 || isCapture && destination.bigEndian >> 56 & 1 == 0 else {
+      return nil
+    }
+    if vlan == Self.untagged { return Self.isIP(frame, at: EthernetHeader.typeOffset) ? 14 : nil }
+    let tag = UInt32(bigEndian: frame.loadUnaligned(fromByteOffset: EthernetHeader.typeOffset, as: UInt32.self))
+    guard tag >> 16 == EtherType.vlan, UInt16(truncatingIfNeeded: tag) & 0xFFF == vlan else { return nil }
+    return Self.isIP(frame, at: 16) ? 18 : nil
   }
 
-  @inline(__always) private static func isIP(_ type: UInt32) -> Bool {
-    type == EtherType.ipv4 || type == EtherType.ipv6
+  /// The first six octets of a frame's first word.
+  private static var address: UInt64 { (~0xFFFF as UInt64).bigEndian }
+
+  @inline(__always) private static func isIP(_ frame: UnsafeRawPointer, at offset: Int) -> Bool {
+    let type = frame.loadUnaligned(fromByteOffset: offset, as: UInt16.self)
+    return type == EtherType.ipv4.bigEndian || type == EtherType.ipv6.bigEndian
   }
 }
