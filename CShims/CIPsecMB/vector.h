@@ -28,8 +28,6 @@ INLINE __m512i fold(__m512i high, __m512i middle) {
   return _mm512_ternarylogic_epi64(high, _mm512_shuffle_epi32(middle, 0x4e), product, 0x96);
 }
 
-INLINE __m512i halves_sum(__m512i block) { return _mm512_xor_si512(block, _mm512_shuffle_epi32(block, 0x4e)); }
-
 // Registers keep what was last in them, and the kernel writes them to a thread's stack or frame at any time.
 INLINE void clear_registers(void) {
   __asm__ volatile(

@@ -63,6 +63,8 @@ INLINE __m512i substituted(__m512i words) {
 
 // MARK: The hash key and its powers
 
+INLINE __m512i halves_sum(__m512i block) { return _mm512_xor_si512(block, _mm512_shuffle_epi32(block, 0x4e)); }
+
 // A carry-less multiplication takes two cycles on some CPUs: three of them (Karatsuba) and two to reduce.
 INLINE __m512i times(__m512i a, __m512i b) {
   __m512i low = _mm512_clmulepi64_epi128(a, b, 0x00), high = _mm512_clmulepi64_epi128(a, b, 0x11);
