@@ -347,10 +347,6 @@ typedef struct {
   size_t left, most;  // blocks with the lengths; at most so many before the hash is reduced
 } rest;
 
-INLINE __mmask64 present(const rest *r, int units, int unit) {
-  return unit == units - 1 ? r->in_last : unit == units - 2 ? r->before_last : ~(__mmask64)0;
-}
-
 INLINE rest rest_of(const state *s, const uint8_t *text, size_t length, int units, __m128i lengths, bool done) {
   size_t count = (length + 15) / 16 - 4 * (size_t)(units - 1), octets = length - 64 * (size_t)(units - 2);
   size_t left = 4 * (size_t)(units - 1) + count + 1, most = s->few ? 4 * group : 4 * chunk;
@@ -401,7 +397,7 @@ INLINE void rest_piece(state *s, rest *r, hashing *h, int units, int piece) {
   const int unit = piece / pieces;
   switch (piece % pieces) {
     case 0:
-      h->blocks = _mm512_maskz_loadu_epi8(present(r, units, unit), r->text + 64 * unit);
+      h->blocks = _mm512_maskz_loadu_epi8(unit == units - 2 ? r->before_last : ~(__mmask64)0, r->text + 64 * unit);
       h->factors = load(r->powers);
       SETTLE(h->blocks);
       break;
